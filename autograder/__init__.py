@@ -1,0 +1,1 @@
+"""The TA's side: never part of the handout."""

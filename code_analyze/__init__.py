@@ -1,0 +1,1 @@
+"""Reading student code: standard library only."""

@@ -1,0 +1,51 @@
+"""Mistakes of the person at the keyboard: one clear line and a non-zero exit, never a traceback."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+UNFILLED = "TODO: "  # how the message of an unfilled block starts; code_analyze.blocks writes it
+
+
+class CourseError(Exception):
+    """Something the user can mend. The message says what is wrong, with what, and what to do, in one line."""
+
+
+class Interrupted(CourseError):
+    """The user stopped a run; the message says how to go on."""
+
+
+@contextmanager
+def one_line_errors(program: str) -> Iterator[None]:
+    """Turn what the user can mend into one line on stderr and an exit status.
+
+    Exit status 1 for a mistake, 130 after an interrupt (128 + SIGINT, as shells have it). Every other exception is
+    a bug, in the kit or in a student's block, and keeps its traceback.
+
+    Args:
+        program: the name that stands before the line, such as "main.py".
+    """
+    try:
+        yield
+    except Interrupted as stopped:
+        _end(program, stopped, 128 + signal.SIGINT)
+    except KeyboardInterrupt:
+        _end(program, "stopped", 128 + signal.SIGINT)
+    except CourseError as error:
+        _end(program, error, 1)
+    except NotImplementedError as error:
+        if not str(error).startswith(UNFILLED):
+            raise
+        _end(program, error, 1)
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _end(program: str, message: object, status: int) -> None:
+    line = " ".join(str(message).split())
+    print(f"{program}: {line}", file=sys.stderr)
+    sys.exit(status)
