@@ -33,7 +33,9 @@ def write_atomically(path: Path | str, content: bytes | str) -> Path:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise CourseError(f"could not write {path}: {error.strerror or error}; free some space or choose another folder") from error
+        raise CourseError(
+            f"could not write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
