@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-EXTRACTORS = EXTRACTOR_NAMES = ("auto", "inception", "lenet")
+EXTRACTOR_NAMES = ("auto", "inception", "lenet")
 BAR_DELAY_S = 2  # a run that is over sooner shows no progress bar
 
 
@@ -75,15 +75,15 @@ def choose(name: str, inception_weights: Path | str | None = None, device: torch
     """The extractor of a name.
 
     Args:
-        name: one of EXTRACTORS. "auto" takes Inception where its weights are at hand or can be downloaded, lenet
+        name: one of EXTRACTOR_NAMES. "auto" takes Inception where its weights are at hand or can be downloaded, lenet
             elsewhere, and prints in one line which and why.
         inception_weights: a file to read Inception's weights from.
         device: where the network runs.
     Raises:
         CourseError: no such extractor, or its weights are missing or not what they should be.
     """
-    if name not in EXTRACTORS:
-        raise CourseError(f"no FID extractor is called '{name}': choose one of {', '.join(EXTRACTORS)}")
+    if name not in EXTRACTOR_NAMES:
+        raise CourseError(f"no FID extractor is called '{name}': choose one of {', '.join(EXTRACTOR_NAMES)}")
     if name == "lenet":
         from coursekit.extractors import lenet
 
