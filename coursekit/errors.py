@@ -3,10 +3,14 @@
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 UNFILLED = "TODO: "  # how the message of an unfilled block starts; code_analyze.blocks writes it
+
+DIVERGED = "training has diverged; look at where the losses did, and train with a smaller --learning_rate"
+_NOT_A_PROBABILITY = "all elements of input should be between 0 and 1"  # how torch's binary cross entropy says it
 
 
 class CourseError(Exception):
@@ -39,6 +43,16 @@ def one_line_errors(program: str) -> Iterator[None]:
         if not str(error).startswith(UNFILLED):
             raise
         _end(program, error, 1)
+    except RuntimeError as error:
+        if _NOT_A_PROBABILITY not in str(error):
+            raise
+        traceback.print_exc()  # it may be a block's mistake, so show where
+        _end(
+            program,
+            f"the loss was given something else than probabilities: NaN, in which case {DIVERGED}; or values outside "
+            "[0, 1], in which case the last layer has no Sigmoid",
+            1,
+        )
     except BrokenPipeError:
         # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

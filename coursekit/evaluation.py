@@ -12,7 +12,7 @@ import torch
 
 from coursekit import extractors
 from coursekit.data import ImageSet, unscale
-from coursekit.errors import CourseError
+from coursekit.errors import DIVERGED, CourseError
 from coursekit.extractors import Extractor
 from coursekit.fid import RealSide, cached_real_side, distance_to
 from coursekit.files import write_atomically
@@ -71,7 +71,7 @@ def evaluate_fid(
     """Score a run's newest checkpoint by FID; print it, log it, and store it as fid.json beside the checkpoint.
 
     Args:
-        run: its tracked model is restored first; where there is no checkpoint, the fresh model is scored, and this said.
+        run: its tracked model is restored first; where there is no checkpoint, the fresh model is scored.
         images: the data set.
         generate: standard normal noise (n, *noise_shape) -> n images with pixels in `value_range`, in evaluation mode.
     Raises:
@@ -131,10 +131,7 @@ def generate_images(
         for part in noise.split(GENERATE_BATCH):
             images = generate(part.to(device))
             if not torch.isfinite(images).all():
-                raise CourseError(
-                    "the generated images contain NaN or infinity: training has diverged; look at where the losses "
-                    "did, and train with a smaller --learning_rate"
-                )
+                raise CourseError(f"the generated images contain NaN or infinity: {DIVERGED}")
             made.append(unscale(images, value_range).cpu())
     return torch.cat(made)
 

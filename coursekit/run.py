@@ -1,6 +1,7 @@
 """One run of training: its folders, its random numbers, its checkpoints, its curves and its progress bar."""
 
 import argparse
+import math
 import random
 import signal
 import time
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from coursekit import checkpoint, speed
 from coursekit.data import Batches, unscale
-from coursekit.errors import CourseError, Interrupted
+from coursekit.errors import DIVERGED, CourseError, Interrupted
 from coursekit.files import write_atomically
 
 GRID_COLUMNS = 8
@@ -113,8 +114,15 @@ class Run:
                 self._curves = None
 
     def log_scalars(self, step: int, values: Mapping[str, torch.Tensor | float]) -> None:
-        """Add a point to each named TensorBoard curve, and show the training ones beside the progress bar."""
-        numbers = {name: float(value) for name, value in values.items()}
+        """Add a point to each named TensorBoard curve, and show the training ones beside the progress bar.
+
+        Raises:
+            CourseError: a value is NaN or infinite; training on would be a waste of time.
+        """
+        numbers = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
+        for name, number in numbers.items():
+            if not math.isfinite(number):
+                raise CourseError(f"{name} is {number} at step {step:,}: {DIVERGED}")
         self._curves.add_scalars(step, numbers)
         shown = {name: f"{value:.4g}" for name, value in numbers.items() if not name.startswith("dev/")}
         if shown and self._bar is not None:
