@@ -242,7 +242,7 @@ def _trace_of_root(real: RealSide, centred: np.ndarray) -> float:
     if real.is_triangular and len(centred) > len(real.columns):
         # numpy's product of a matrix with its own transpose does half the work of a general one (BLAS's syrk).
         covariance = centred.T @ centred
-        covariance = covariance[np.ix_(real.columns, real.columns)]
+        covariance = covariance.take(real.columns, 0).take(real.columns, 1)
         trace = _trace_from_eigenvalues(real, covariance)
         if trace is not None:
             return trace
