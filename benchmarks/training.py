@@ -203,7 +203,7 @@ def ours(model: str, data_dir: str, steps: int, seed: int, without: str | None) 
     from trainer import Trainer
 
     if without == "memory":
-        speed._keep_freed_memory = lambda: None
+        speed.keep_freed_memory = lambda: None
     if without == "layout":
         speed.to_fast_layout = lambda module, device: module.to(device)
     folder = Path(tempfile.mkdtemp())
@@ -304,6 +304,7 @@ def layers_alone(model: str) -> float:
     from coursekit import speed
 
     speed.tune_process(1)
+    speed.keep_freed_memory()
     batch = BATCH_SIZE[model]
     # Each network with its input, how often a step runs it forward, and how often backward with gradients of the
     # weights only (the first layer of D on images that need none) or also of the input.

@@ -8,6 +8,7 @@ in float64 with unbiased covariances. The last term needs no matrix square root:
 S1 S2 are those of the symmetric R S2 R^T, and their roots are the singular values of R1 R2^T.
 """
 
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,12 +114,13 @@ def cached_real_side(path: Path | str, make_features: Callable[[], Features]) ->
         path: the cache file, ending in .npz; it must name all that the features depend on (data set, split, extractor).
         make_features: gives the features (N, D) of the real images; called only where there is no file to read.
     Raises:
-        CourseError: the features are unusable (see `frechet_distance`), or the file can't be written.
+        CourseError: the features are unusable (see `frechet_distance`).
     """
     real = _load(Path(path))
     if real is None:
         real = real_side(make_features())
-        _save(Path(path), real)
+        with contextlib.suppress(CourseError):  # a cache that can't be written costs time, not the result
+            _save(Path(path), real)
     return real
 
 

@@ -88,6 +88,7 @@ class Run:
         from coursekit.curves import Curves  # here, since an evaluation alone needs no TensorBoard reader
 
         with self._only_one(), _signals_noted() as noted:
+            speed.keep_freed_memory()
             done = self.restore()
             self._curves = Curves(self.log_folder, done)
             if done:

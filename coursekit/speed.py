@@ -19,11 +19,10 @@ _KEEP_BYTES = 1 << 30
 
 
 def tune_process(num_threads: int = DEFAULT_NUM_THREADS) -> None:
-    """Set this process up for training: threads, denormal numbers, freed memory."""
+    """Set this process up for small models: few threads, and no denormal numbers."""
     torch.set_num_threads(num_threads)
     # A number below 1e-38 takes the processor many times longer than one above it and is worth nothing to Adam.
     torch.set_flush_denormal(True)
-    _keep_freed_memory()
 
 
 def to_fast_layout(module: nn.Module, device: torch.device | str) -> nn.Module:
@@ -34,11 +33,12 @@ def to_fast_layout(module: nn.Module, device: torch.device | str) -> nn.Module:
     return module.to(device=device, memory_format=torch.channels_last)
 
 
-def _keep_freed_memory() -> None:
-    """Have malloc reuse freed memory in place of handing it back to the system and asking again every step.
+def keep_freed_memory() -> None:
+    """Have malloc reuse freed memory from now on, in place of handing it back to the system and asking again.
 
-    By default glibc gives each large activation pages of its own, which the system clears at first touch: thousands
-    of page faults a step, which can take as long as the arithmetic. Other C libraries are left as they are.
+    Called when training begins, since what loading the data needed for a moment is better handed back. By default
+    glibc gives each large activation pages of its own, which the system clears at first touch: thousands of page
+    faults a step, which can take as long as the arithmetic. Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":
         return
