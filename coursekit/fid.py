@@ -133,7 +133,7 @@ def _save(path: Path, real: RealSide) -> None:
 def _load(path: Path) -> RealSide | None:
     """Read what `_save` wrote; None for a file that is missing, damaged or not of this format."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             if int(arrays["format"]) != CACHE_FORMAT:
                 return None
             real = RealSide(

@@ -134,7 +134,7 @@ def test_images_that_are_not_finite_are_explained(run, monkeypatch, bad):
 
 def test_a_collapsed_generator_is_explained(run, monkeypatch):
     Thumbnails(monkeypatch)
-    with pytest.raises(CourseError, match="all 40 generated images look the same .* collapsed"):
+    with pytest.raises(CourseError, match=r"all 40 generated images look the same .* collapsed"):
         score(run, image_set(100, 40), lambda z: torch.full((len(z), 1, 32, 32), 0.5))
 
 
