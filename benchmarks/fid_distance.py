@@ -3,7 +3,8 @@
     python benchmarks/fid_distance.py [--repeats N] [--json FILE]
 
 Both sides start from the same features, run alternately in one process on one thread, and are judged by the median CPU
-time. The full run takes a few minutes, nearly all of it scipy's.
+time. pytorch-fid computes both sides' statistics at every call; it can be given the real side's from a file, and so can
+we, so both are timed both ways. The full run takes several minutes, nearly all of it scipy's.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import threadpoolctl
 
 from coursekit.fid import distance_to, frechet_distance, real_side
 
-FEATURES = 2048
+FEATURES = 2048  # of Inception-v3's pool3; --features changes it for a quick look
 
 
 def gaussian(images: int, seed: int) -> np.ndarray:
@@ -49,15 +50,19 @@ def peer_distance(mean1: np.ndarray, sigma1: np.ndarray, mean2: np.ndarray, sigm
     return float(offset.dot(offset) + np.trace(sigma1) + np.trace(sigma2) - 2 * np.trace(root.real))
 
 
-def alternate(peer: Callable[[], float], ours: Callable[[], float], repeats: int) -> dict:
-    times: dict[str, list[float]] = {"peer_cpu": [], "peer_wall": [], "ours_cpu": [], "ours_wall": []}
+def alternate(functions: dict[str, Callable[[], float]], repeats: int) -> dict[str, dict[str, float]]:
+    """Median CPU and wall seconds of each function, the functions taking turns."""
+    times = {name: ([], []) for name in functions}
     for _ in range(repeats):
-        for name, function in (("peer", peer), ("ours", ours)):
+        for name, function in functions.items():
             cpu, wall = time.process_time(), time.perf_counter()
             function()
-            times[f"{name}_cpu"].append(time.process_time() - cpu)
-            times[f"{name}_wall"].append(time.perf_counter() - wall)
-    return {f"{name}_s": statistics.median(values) for name, values in times.items()}
+            times[name][0].append(time.process_time() - cpu)
+            times[name][1].append(time.perf_counter() - wall)
+    return {
+        name: {"cpu_s": statistics.median(cpu), "wall_s": statistics.median(wall)}
+        for name, (cpu, wall) in times.items()
+    }
 
 
 def errors(real: np.ndarray) -> dict:
@@ -76,47 +81,45 @@ def errors(real: np.ndarray) -> dict:
     }
 
 
-def measure(
-    images: int, make: Callable[[int, int], np.ndarray], cached: bool, repeats: int, claim: float | None
-) -> dict:
+def measure(images: int, make: Callable[[int, int], np.ndarray], repeats: int, claims: dict[str, float]) -> dict:
+    """Time both ways of both sides on one kind of features; print and return the figures.
+
+    Args:
+        claims: the least ratio promised, by the name of our way.
+    """
     real, fake = make(images, 1), make(images, 2)
-    if cached:
-        moments, side = peer_moments(real), real_side(real)
-        result = alternate(
-            lambda: peer_distance(*moments, *peer_moments(fake)), lambda: distance_to(side, fake), repeats
-        )
-    else:
-        result = alternate(
-            lambda: peer_distance(*peer_moments(real), *peer_moments(fake)),
-            lambda: frechet_distance(real, fake),
-            repeats,
-        )
-    result |= {
-        "images": images,
-        "spectrum": make.__name__,
-        "real_side_cached": cached,
-        "repeats": repeats,
-        "claim": claim,
-    }
-    result["cpu_ratio"] = result["peer_cpu_s"] / result["ours_cpu_s"]
-    result["wall_ratio"] = result["peer_wall_s"] / result["ours_wall_s"]
-    promised = f" (claim: >= {claim:g})" if claim else ""
+    moments, side = peer_moments(real), real_side(real)
+    times = alternate(
+        {
+            "scipy": lambda: peer_distance(*peer_moments(real), *peer_moments(fake)),
+            "scipy, real side cached": lambda: peer_distance(*moments, *peer_moments(fake)),
+            "coursekit": lambda: frechet_distance(real, fake),
+            "coursekit, real side cached": lambda: distance_to(side, fake),
+        },
+        repeats,
+    )
     print(
-        f"frechet_distance, {images:,} x {images:,} images, {FEATURES:,} {make.__name__} features, "
-        f"real side {'cached' if cached else 'not cached'}, 1 thread, median of {repeats}\n"
-        f"  scipy.linalg.sqrtm  {result['peer_cpu_s']:6.2f} s CPU {result['peer_wall_s']:6.2f} s wall   "
-        f"coursekit  {result['ours_cpu_s']:6.3f} s CPU {result['ours_wall_s']:6.3f} s wall   "
-        f"ratio {result['cpu_ratio']:.1f}{promised}",
+        f"frechet_distance, {images:,} x {images:,} images, {real.shape[1]:,} {make.__name__} features, 1 thread, "
+        f"median of {repeats}"
+    )
+    ratios = {}
+    for name, taken in times.items():
+        line = f"  {name:28} {taken['cpu_s']:7.3f} s CPU {taken['wall_s']:7.3f} s wall"
+        for peer in ("scipy", "scipy, real side cached"):
+            if name.startswith("coursekit"):
+                ratios[f"{peer} / {name}"] = ratio = times[peer]["cpu_s"] / taken["cpu_s"]
+                line += f"   {ratio:5.1f} times {peer}"
+        if name in claims:
+            line += f"   (claim: >= {claims[name]:g})"
+        print(line, flush=True)
+    known = errors(real)
+    print(
+        f"  relative error where the distance is known: scipy {known['peer_relative_error']:.0e}, "
+        f"coursekit {known['ours_relative_error']:.0e}",
         flush=True,
     )
-    if not cached:
-        result |= errors(real)
-        print(
-            f"  relative error where the distance is known: scipy {result['peer_relative_error']:.0e}, "
-            f"coursekit {result['ours_relative_error']:.0e}",
-            flush=True,
-        )
-    return result
+    about = {"images": images, "spectrum": make.__name__, "repeats": repeats, "claims": claims}
+    return {**about, "times": times, "cpu_ratios": ratios, **known}
 
 
 def machine() -> dict:
@@ -138,20 +141,20 @@ def machine() -> dict:
 
 
 def main() -> None:
+    global FEATURES
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--features", type=int, default=FEATURES, help="length of a feature vector")
     settings = parser.parse_args()
+    FEATURES = settings.features
     about = machine()
     print("; ".join(f"{name} {value}" for name, value in about.items()))
     with threadpoolctl.threadpool_limits(1):
         results = [
-            measure(1_000, gaussian, cached=False, repeats=settings.repeats, claim=40),
-            measure(1_000, decaying, cached=False, repeats=settings.repeats, claim=40),
-            measure(10_000, gaussian, cached=True, repeats=settings.repeats, claim=10),
-            measure(10_000, decaying, cached=True, repeats=settings.repeats, claim=10),
-            measure(10_000, gaussian, cached=False, repeats=settings.repeats, claim=None),
-            measure(10_000, decaying, cached=False, repeats=settings.repeats, claim=None),
+            measure(images, make, settings.repeats, claims)
+            for images, claims in ((1_000, {"coursekit": 40}), (10_000, {"coursekit, real side cached": 10}))
+            for make in (gaussian, decaying)
         ]
     if settings.json:
         settings.json.write_text(json.dumps({"machine": about, "results": results}, indent=2) + "\n")
