@@ -56,8 +56,6 @@ def load_newest(
     Raises:
         CourseError: the checkpoint was made with other settings, or with another model.
     """
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):  # of a write that was killed
-        leftover.unlink(missing_ok=True)
     for step, path in _by_step(folder):
         content = _read(path, device)
         if content is None:
@@ -70,6 +68,12 @@ def load_newest(
         restore_random_states(content["random_states"])
         return step
     return 0
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed write left behind. Only for whoever holds the folder's lock: a write may be under way."""
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
 
 
 def random_states() -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Run:
 
         with self._only_one(), _signals_noted() as noted:
             speed.keep_freed_memory()
+            checkpoint.remove_leftovers(self.folder)
             done = self.restore()
             self._curves = Curves(self.log_folder, done)
             if done:

@@ -156,8 +156,15 @@ def test_another_model_is_refused_in_one_line(tmp_path):
 
 def test_a_killed_write_leaves_nothing_behind_for_long(tmp_path):
     (tmp_path / ".step_00000010.pt.abc.tmp").write_bytes(b"half")
+    kept = checkpoint.save(tmp_path, 5, trained_parts(1), SETTINGS)
+    checkpoint.remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_an_evaluation_leaves_a_write_that_is_under_way_alone(tmp_path):
+    (tmp_path / ".step_00000010.pt.abc.tmp").write_bytes(b"half")
     checkpoint.load_newest(tmp_path, trained_parts(1), SETTINGS)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".step_00000010.pt.abc.tmp"]
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
