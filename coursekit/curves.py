@@ -1,6 +1,10 @@
 """TensorBoard curves and images that survive a stopped run without a gap, a jump back or a doubled step."""
 
+import contextlib
 import io
+import os
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,7 +12,9 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import summary
 
 from coursekit.errors import CourseError
 
@@ -20,50 +26,44 @@ _FID_SUFFIX = ".fid"
 class Curves:
     """The event file of one run.
 
+    Points are written by the thread that adds them, so that a full disk is that thread's error.
+
     Args:
         folder: the run's log folder.
         last_step: events after this step are of a run that was stopped after its last checkpoint. They are cut off,
             since the steps will be made again.
+    Raises:
+        CourseError: here and in every method: the disk is full, or the folder can't be written.
     """
 
     def __init__(self, folder: Path, last_step: int):
         self._folder = folder
-        try:
+        with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for path in event_files(folder):
                 _cut_after(path, last_step)
-            self._writer = SummaryWriter(folder, flush_secs=FLUSH_EVERY_S)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
+            self._file = _EventFile(folder)
 
     def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each named curve."""
-        try:
+        with _explained(self._folder):
             for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
+                self._file.add(step, summary.scalar(name, value))
 
     def add_image(self, step: int, name: str, grid: torch.Tensor) -> None:
         """Add a (channels, height, width) uint8 image to an image group."""
-        try:
-            self._writer.add_image(name, grid, step)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
+        with _explained(self._folder):
+            self._file.add(step, summary.image(name, grid, dataformats="CHW"))
 
     def flush(self) -> None:
         """Have everything so far in the file, before a checkpoint says that it is done."""
-        try:
-            self._writer.flush()
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
+        with _explained(self._folder):
+            self._file.flush()
 
     def close(self) -> None:
-        """Flush, and end the writer."""
-        try:
-            self._writer.close()
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
+        """End the file. What was not flushed belongs to steps after the last checkpoint, which will be made again."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def log_fid(folder: Path, step: int, fid: float) -> None:
@@ -72,15 +72,14 @@ def log_fid(folder: Path, step: int, fid: float) -> None:
     It goes to a file of its own, so that an evaluation never touches the curves of a training that is going on.
     """
     suffix = f"{_FID_SUFFIX}{step:08d}"
-    try:
+    with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for old in event_files(folder):
             if old.name.endswith(suffix):
                 old.unlink()
-        with SummaryWriter(folder, filename_suffix=suffix) as writer:
-            writer.add_scalar("fid", fid, step)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+        file = _EventFile(folder, suffix)
+        file.add(step, summary.scalar("fid", fid))
+        file.close()
 
 
 def png(grid: torch.Tensor) -> bytes:
@@ -104,6 +103,34 @@ def read_events(path: Path) -> Iterator[tuple[int, Event]]:
         yield end, Event.FromString(raw)
 
 
+class _EventFile:
+    """An event file as TensorBoard reads it, written without a thread of its own."""
+
+    def __init__(self, folder: Path, suffix: str = ""):
+        # TensorBoard reads the files of a folder in the order of their names: the time comes first.
+        name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}{suffix}"
+        self._file = (folder / name).open("xb")
+        self._records = RecordWriter(self._file)
+        self._flushed = time.monotonic()
+        self._write(Event(file_version="brain.Event:2"))
+
+    def add(self, step: int, values: Summary) -> None:
+        self._write(Event(step=step, summary=values))
+        if time.monotonic() > self._flushed + FLUSH_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+
 def _cut_after(path: Path, last_step: int) -> None:
     keep, has_values = 0, False
     for end, event in read_events(path):
@@ -117,7 +144,12 @@ def _cut_after(path: Path, last_step: int) -> None:
             file.truncate(keep)
 
 
-def _unwritable(folder: Path, error: OSError) -> CourseError:
-    return CourseError(
-        f"could not write the curves under {folder}: {error.strerror or error}; make room, or give another --log_dir"
-    )
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CourseError(
+            f"could not write the curves under {folder}: {error.strerror or error}; "
+            "make room, or give another --log_dir"
+        ) from error

@@ -1,9 +1,11 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from coursekit.curves import Curves, event_files, log_fid, png, read_events
 from coursekit.errors import CourseError
@@ -107,3 +109,31 @@ def test_a_log_folder_that_can_not_be_made_is_one_line(tmp_path):
         Curves(tmp_path / "file" / "runs", 0)
     with pytest.raises(CourseError, match="could not write the curves"):
         log_fid(tmp_path / "file" / "runs", 1, 1.0)
+
+
+def test_an_image_group_holds_the_pixels(tmp_path):
+    grid = torch.randint(0, 256, (1, 5, 7), dtype=torch.uint8)
+    curves = Curves(tmp_path, 0)
+    curves.add_image(3, "samples", grid)
+    curves.close()
+    (path,) = event_files(tmp_path)
+    ((step, image),) = [(event.step, value.image) for _, event in read_events(path) for value in event.summary.value]
+    shown = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("L"))
+    assert step == 3 and np.array_equal(shown, grid[0].numpy())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line_and_what_was_flushed_stays(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, 0)
+    curves.add_scalars(1, {"loss": 1.0})
+    curves.flush()
+    curves.add_scalars(2, {"loss": 2.0})
+
+    curves._file._file.close()
+    curves._file._file = Path("/dev/full").open("wb")  # a device on which every write fails as on a full disk
+    curves._file._records = RecordWriter(curves._file._file)
+    curves.add_scalars(3, {"loss": 3.0})
+    with pytest.raises(CourseError, match=r"could not write the curves under .*: No space left on device"):
+        curves.flush()
+    curves.close()
+    assert points(tmp_path)[:1] == [("loss", 1)]
