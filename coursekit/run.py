@@ -4,7 +4,6 @@ import argparse
 import math
 import random
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,11 +143,10 @@ class Run:
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:
+        lock = filelock.FileLock(self.folder / ".lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.folder / ".lock", timeout=0)
-            with lock:
-                yield
+            lock.acquire()
         except filelock.Timeout as error:
             raise CourseError(
                 f"another process trains in {self.folder}: wait for it, or give another --ckpt_dir"
@@ -157,6 +155,8 @@ class Run:
             raise CourseError(
                 f"could not write under {self.folder}: {error.strerror}; give another --ckpt_dir"
             ) from error
+        with lock:
+            yield
 
 
 def seed_everything(seed: int) -> None:
@@ -179,14 +179,14 @@ def fixed_noise(seed: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def _signals_noted() -> Iterator[list[float]]:
+def _signals_noted() -> Iterator[list[int]]:
     """Note an interrupt (Ctrl-C, or a scheduler's SIGTERM) in place of breaking a step; a second Ctrl-C breaks it."""
-    noted: list[float] = []
+    noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         if noted:
             raise KeyboardInterrupt
-        noted.append(time.monotonic())
+        noted.append(number)
 
     try:
         previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -296,3 +296,10 @@ def test_negative_elbo_is_not_negative(trained):
                 if value.tag.endswith("loss") and not value.HasField("image"):
                     number = value.tensor.float_val[0] if value.HasField("tensor") else value.simple_value
                     assert math.isfinite(number) and number >= 0
+
+
+def test_a_results_folder_that_can_not_be_made_is_one_line(run_main, tmp_path):
+    (tmp_path / "results").write_text("a file in the way")
+    ended = run_main("VAE", *SHORT, "--do_train")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("main.py: could not write under results/") and ended.stderr.count("\n") == 1
