@@ -155,8 +155,10 @@ class Run:
             raise CourseError(
                 f"could not write under {self.folder}: {error.strerror}; give another --ckpt_dir"
             ) from error
-        with lock:
+        try:
             yield
+        finally:
+            lock.release()
 
 
 def seed_everything(seed: int) -> None:

@@ -166,16 +166,18 @@ def test_a_full_disk_ends_the_run_with_one_line_and_keeps_the_checkpoints(tmp_pa
     run = Run("VAE", args)
     data = vae["dataset"].Dataset("digits", tmp_path, 8, 0, run.device)
     trainer = vae["trainer"].Trainer(run.to_device(vae["model"].VAE(1, 2)), 1e-3, data, run)
-    replaced = []
 
     def disk_fills_up(source, target, replace=os.replace):
-        replaced.append(target)
         if "step_00000006" in str(target):
             raise OSError(errno.ENOSPC, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(files.os, "replace", disk_fills_up)
-    with pytest.raises(CourseError, match=r"could not write .*step_00000006\.pt: No space left on device"):
-        trainer.train(9, 1, 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "replace", disk_fills_up)
+        with pytest.raises(CourseError, match=r"could not write .*step_00000006\.pt: No space left on device"):
+            trainer.train(9, 1, 3)
     assert [path.name for path in run.folder.glob("*.pt")] == ["step_00000003.pt"]
     assert not list(run.folder.glob(".*.tmp"))
+
+    trainer.train(9, 1, 3)  # after making room, in the same process: the folder's lock was given back
+    assert (run.folder / "step_00000009.pt").exists()
