@@ -28,6 +28,7 @@ BATCH_SIZE = {"VAE": 32, "GAN": 64}
 LATENT_DIM = 100
 WARM_UP = 30
 LOGGING_STEPS = 10
+PEER_THREADS = "peer-threads"
 LEVERS = {
     "data": "DataLoader with PIL and 2 workers in place of batches from memory",
     "memory": "glibc's malloc as it is",
@@ -77,14 +78,15 @@ class Stopwatch:
         return True
 
 
-def peer(model: str, data_dir: str, steps: int, seed: int) -> tuple[Stopwatch, dict]:
-    """The starter-style loop, written from the assignment's tables alone."""
+def peer(model: str, data_dir: str, steps: int, seed: int, threads: int | None) -> tuple[Stopwatch, dict]:
+    """The starter-style loop, written from the assignment's tables alone; `threads` None is torch's default."""
     import torch
     import torch.nn.functional as F
     from torch import nn
     from torch.utils.tensorboard import SummaryWriter
 
-    torch.set_num_threads(1)
+    if threads:
+        torch.set_num_threads(threads)
     torch.manual_seed(seed)
     watch, losses = Stopwatch(steps), {}
     writer = SummaryWriter(tempfile.mkdtemp())
@@ -279,8 +281,8 @@ def make_trainer(model, Trainer, run, data):
 
 def child(side: str, model: str, data_dir: str, steps: int, seed: int) -> None:
     """One measured run; prints its figures as JSON."""
-    if side == "peer":
-        watch, losses = peer(model, data_dir, steps, seed)
+    if side.startswith("peer"):
+        watch, losses = peer(model, data_dir, steps, seed, threads=None if side == PEER_THREADS else 1)
     else:
         watch, losses = ours(model, data_dir, steps, seed, side.partition("-")[2] or None)
     print(json.dumps({"cpu_s": cpu_s() - watch.cpu, "wall_s": watch.wall, "losses": losses}))
@@ -368,6 +370,7 @@ def compare(options, model: str) -> dict:
     """Peer and ours in turn; prints and returns the figures."""
     runs: dict[str, list[dict]] = {"peer": [], "ours": []}
     if options.levers:
+        runs[PEER_THREADS] = []
         runs |= {f"ours-{lever}": [] for lever in LEVERS if lever != "one_pass" or model == "VAE"}
     for repeat in range(options.repeats):
         for side in runs:
@@ -396,6 +399,11 @@ def compare(options, model: str) -> dict:
         if side in cpu:
             print(f"  without {lever} ({what}): {cpu[side] / options.steps * 1e3:.1f} ms CPU a step,", end=" ")
             print(f"{cpu[side] / cpu['ours']:.2f} times")
+    if PEER_THREADS in cpu:
+        taken = f"{cpu[PEER_THREADS] / options.steps * 1e3:.1f} ms CPU"
+        print(f"  starter-style with torch's default threads: {taken} a step,", end=" ")
+        print(f"{cpu[PEER_THREADS] / cpu['ours']:.2f} times ours in CPU time and", end=" ")
+        print(f"{wall[PEER_THREADS] / wall['ours']:.2f} times in wall time")
     print(f"  a step: starter-style {cpu['peer'] / options.steps * 1e3:.1f} ms CPU, coursekit", end=" ")
     print(f"{cpu['ours'] / options.steps * 1e3:.1f} ms CPU")
     return {"cpu_s": cpu, "wall_s": wall, "ratio_cpu": ratio, "loss_windows": curves, "claim": CLAIMS[model]}

@@ -77,9 +77,9 @@ class Trainer:
         """Train up to `num_train_steps`, going on from the newest checkpoint."""
         self.run.track(netG=self._netG, netD=self._netD, optimG=self._optimG, optimD=self._optimD)
         BCE_criterion = nn.BCELoss()
+        self._netG.train()
+        self._netD.train()
         for step, real_imgs in self.run.steps(self.data.train, num_train_steps, saving_steps):
-            self._netG.train()
-            self._netD.train()
             z = torch.randn(len(real_imgs), self._netG.latent_dim, 1, 1, device=self.run.device)
             fake_imgs = self._netG(z)
             loss_D, loss_G, D_x, D_G_z1, D_G_z2 = self.train_step(real_imgs, fake_imgs, BCE_criterion)
@@ -97,3 +97,4 @@ class Trainer:
         with fixed_noise():
             z = torch.randn(NUM_SHOWN, self._netG.latent_dim, 1, 1).to(self.run.device)
         self.run.log_images(step, "samples", self._netG(z), VALUE_RANGE)
+        self._netG.train()

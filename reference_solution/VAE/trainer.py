@@ -47,8 +47,8 @@ class Trainer:
     def train(self, num_train_steps, logging_steps, saving_steps):
         """Train up to `num_train_steps`, going on from the newest checkpoint."""
         self.run.track(model=self.model, optimizer=self.optimizer)
+        self.model.train()
         for step, images in self.run.steps(self.data.train, num_train_steps, saving_steps):
-            self.model.train()
             recon, mu, log_sigma = self.model(images)
             recon_loss, kl_loss = self.loss_fn(images, recon, mu, log_sigma)
             loss = recon_loss + kl_loss
@@ -83,3 +83,4 @@ class Trainer:
                 count += len(images)
         curves = {"reconstruction_loss": recon_sum, "KL_divergence": kl_sum, "loss": recon_sum + kl_sum}
         self.run.log_scalars(step, {f"dev/{name}": total / count for name, total in curves.items()})
+        self.model.train()
