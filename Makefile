@@ -25,10 +25,10 @@ demo: $(READY)  ## train both reference models on the bundled digits, a few minu
 test: $(READY)  ## the quick tests, and the linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)  ## every test: minutes
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .

@@ -28,6 +28,7 @@ BATCH_SIZE = {"VAE": 32, "GAN": 64}
 LATENT_DIM = 100
 WARM_UP = 30
 LOGGING_STEPS = 10
+FIFTHS = 5
 PEER_THREADS = "peer-threads"
 LEVERS = {
     "data": "DataLoader with PIL and 2 workers in place of batches from memory",
@@ -360,7 +361,7 @@ def median_ms(function, repeats: int = 100) -> float:
     return statistics.median(times)
 
 
-def windows(losses: list[float], count: int = 5) -> list[float]:
+def windows(losses: list[float], count: int = FIFTHS) -> list[float]:
     """Means over consecutive parts of a loss curve."""
     size = len(losses) // count
     return [statistics.mean(losses[i * size : (i + 1) * size]) for i in range(count)]
@@ -422,6 +423,10 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if WARM_UP + options.steps < FIFTHS * LOGGING_STEPS:
+        parser.error(
+            f"--steps {options.steps}: at least {FIFTHS * LOGGING_STEPS - WARM_UP}, for a loss curve in fifths"
+        )
     if options.child:
         with contextlib.redirect_stderr(io.StringIO()):  # the progress bar
             child(options.child, options.models[0], options.data_dir, options.steps, options.seed)

@@ -21,7 +21,7 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 SHORT = "--num_train_steps 4 --saving_steps 2 --logging_steps 1"
-SMALL_BENCHMARK = "--steps 3 --repeats 1"
+SMALL_BENCHMARK = "--steps 20 --repeats 1"
 # How each command is run: the words that are added to it, so that it is over in seconds.
 IN_THE_REPOSITORY = {
     "python -m autograder scaffold": "",
