@@ -7,6 +7,7 @@ how many threads look at it. `benchmarks/training.py` measures each one alone.
 import ctypes
 import platform
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,6 +22,8 @@ _KEEP_BYTES = 1 << 30
 def tune_process(num_threads: int = DEFAULT_NUM_THREADS) -> None:
     """Set this process up for small models: few threads, and no denormal numbers."""
     torch.set_num_threads(num_threads)
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # numpy before 2.3 measures denormal numbers at the first look, and warns where there are none
     # A number below 1e-38 takes the processor many times longer than one above it and is worth nothing to Adam.
     torch.set_flush_denormal(True)
 
