@@ -1,6 +1,7 @@
 """The command line that VAE and GAN share. Nothing heavy is imported here: `--help` answers at once."""
 
 import argparse
+from pathlib import Path
 
 from coursekit.extractors import EXTRACTOR_NAMES
 
@@ -39,6 +40,13 @@ def decay(text: str) -> float:
     return number
 
 
+def existing_file(text: str) -> str:
+    """The path of a file that is there, as an argparse type: better said before hours of training than after."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return text
+
+
 def run_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the flags that say what a run does, on which data, and where it puts things."""
     parser = argparse.ArgumentParser(
@@ -72,5 +80,7 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument(
         "--fid_samples", type=positive, metavar="N", help="images on each side (inception 3000, lenet 10000)"
     )
-    group.add_argument("--inception_weights", metavar="PATH", help="Inception-v3 weights on this machine")
+    group.add_argument(
+        "--inception_weights", type=existing_file, metavar="PATH", help="Inception-v3 weights on this machine"
+    )
     return parser
