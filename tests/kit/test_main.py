@@ -205,8 +205,10 @@ def test_flags_that_do_not_fit_the_data_are_one_line(flags, named, run_main):
 
 @pytest.mark.parametrize(
     "flags",
-    [("--latent_dim", 0), ("--learning_rate", "nan"), ("--dataset", "cifar"), ("--num_train_step", 3), ("--seed", -1)]
-    + [("--inception_weights", "absent.pth"), ("--beta1", 0.5)],
+    [
+        *[("--latent_dim", 0), ("--learning_rate", "nan"), ("--dataset", "cifar"), ("--num_train_step", 3)],
+        *[("--seed", -1), ("--inception_weights", "absent.pth"), ("--beta1", 0.5)],
+    ],
 )
 def test_bad_flags_end_before_anything_is_made(flags, run_main, tmp_path):
     ended = run_main("VAE", "--do_train", *flags)
