@@ -25,6 +25,7 @@ Features = np.ndarray | torch.Tensor
 CACHE_FORMAT = 1
 TRACE_TOLERANCE = 1e-9  # relative; where the fast way may err by more, the singular values are computed
 SMALLEST_PIVOT = 1e-10  # of the largest variance; below it a Cholesky factor holds mostly rounding errors
+GRADED = 100  # the ratio of variances from which on the order of the features matters
 BLOCK = 128
 
 
@@ -34,7 +35,7 @@ class RealSide:
 
     Attributes:
         mean: (D,), the mean of every feature.
-        columns: (L,), the features that vary at all, the largest variance first.
+        columns: (L,), the features that vary at all, the largest variance first where variances differ much.
         factor: a matrix F with F^T F = S1[columns, columns]: (L, L) and upper triangular, or, with at most as many
             images as features, (num_images, L).
         variance: tr S1.
@@ -73,10 +74,12 @@ def frechet_distance(x: Features, y: Features) -> float:
 def real_side(features: Features) -> RealSide:
     """Summarise the features (N, D) of the real images; what `frechet_distance` does to its first argument."""
     moments = _moments(features, "real")
-    order = np.argsort(-moments.variances, kind="stable")
-    columns = order[: np.count_nonzero(moments.variances)]
-    # The largest variance first makes the matrices graded, from large to small: LAPACK's tridiagonal reduction then
-    # keeps small eigenvalues far more exactly than its worst case (sorted the other way, 7 digits are lost).
+    columns = np.flatnonzero(moments.variances)
+    variances = moments.variances[columns]
+    if variances.max() > GRADED * variances.min():
+        # The largest variance first makes the matrices graded, from large to small: LAPACK's tridiagonal reduction then
+        # keeps small eigenvalues far more exactly than its worst case (sorted the other way, 7 digits are lost).
+        columns = columns[np.argsort(-variances, kind="stable")]
     factor = _factor(moments.centred[:, columns])
     return RealSide(
         mean=moments.mean,
@@ -244,7 +247,8 @@ def _trace_of_root(real: RealSide, centred: np.ndarray) -> float:
     if real.is_triangular and len(centred) > len(real.columns):
         # numpy's product of a matrix with its own transpose does half the work of a general one (BLAS's syrk).
         covariance = centred.T @ centred
-        covariance = covariance.take(real.columns, 0).take(real.columns, 1)
+        if not np.array_equal(real.columns, np.arange(len(covariance))):
+            covariance = covariance.take(real.columns, 0).take(real.columns, 1)
         trace = _trace_from_eigenvalues(real, covariance)
         if trace is not None:
             return trace
