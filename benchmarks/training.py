@@ -293,7 +293,8 @@ def measure(side: str, options, model: str, seed: int) -> dict:
     """Run one side in a process of its own."""
     command = [sys.executable, __file__, "--child", side, "--models", model, "--data_dir", options.data_dir]
     command += ["--steps", str(options.steps), "--seed", str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:  # for the checkpoints and curves of the run
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": folder})
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -309,8 +310,8 @@ def layers_alone(model: str) -> float:
     speed.tune_process(1)
     speed.keep_freed_memory()
     batch = BATCH_SIZE[model]
-    # Each network with its input, how often a step runs it forward, and how often backward with gradients of the
-    # weights only (the first layer of D on images that need none) or also of the input.
+    # Each network with its input, and how often a step goes through it forward and backward: without a gradient of the
+    # input (the encoder, G, and D in its own step), and with one (the decoder, and D in G's step).
     if model == "VAE":
         from model import VAE
 
@@ -343,6 +344,8 @@ def layers_alone(model: str) -> float:
                 x = x.detach().requires_grad_()
                 out = layer(x)
                 wanted = [*layer.parameters(), x]
+                if model == "GAN":  # G's step takes no gradients of D's weights
+                    wanted = [x]
                 full = median_ms(lambda out=out, w=wanted, g=grad: torch.autograd.grad(out, w, g, retain_graph=True))
                 total += passes_to_input * full
             x = out

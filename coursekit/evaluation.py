@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from coursekit import extractors
+from coursekit.curves import log_fid
 from coursekit.data import ImageSet, unscale
 from coursekit.errors import DIVERGED, CourseError
 from coursekit.extractors import Extractor
@@ -103,8 +104,6 @@ def evaluate_fid(
         settings=run.settings,
     )
     stored = write_atomically(run.folder / "fid.json", json.dumps(asdict(score), indent=2) + "\n")
-    from coursekit.curves import log_fid
-
     log_fid(run.log_folder, step, fid)
     print(score)
     print(f"pictures and {stored.name}: {run.folder}")

@@ -16,6 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from coursekit import checkpoint, speed
+from coursekit.curves import Curves, png
 from coursekit.data import Batches, unscale
 from coursekit.errors import DIVERGED, CourseError, Interrupted
 from coursekit.files import write_atomically
@@ -56,7 +57,7 @@ class Run:
         self.log_folder = Path(args.log_dir) / name
         self.device = torch.device("cuda" if torch.cuda.is_available() and not args.no_cuda else "cpu")
         self._parts: dict[str, nn.Module | torch.optim.Optimizer] = {}
-        self._curves = None
+        self._curves: Curves | None = None
         self._bar: tqdm | None = None
         speed.tune_process(args.num_threads)
         seed_everything(args.seed)
@@ -84,8 +85,6 @@ class Run:
             Interrupted: the user stopped the run; all that was done is saved.
             CourseError: another process trains in this folder, or the disk is full.
         """
-        from coursekit.curves import Curves  # here, since an evaluation alone needs no TensorBoard reader
-
         with self._only_one(), _signals_noted() as noted:
             speed.keep_freed_memory()
             checkpoint.remove_leftovers(self.folder)
@@ -132,8 +131,6 @@ class Run:
     def log_images(self, step: int, name: str, images: torch.Tensor, value_range: tuple[float, float]) -> None:
         """Add a grid of (N, channels, height, width) images to TensorBoard, and as a PNG beside the checkpoint."""
         from torchvision.utils import make_grid
-
-        from coursekit.curves import png
 
         grid = make_grid(unscale(images.detach().nan_to_num(), value_range).contiguous(), nrow=GRID_COLUMNS)
         if images.shape[1] == 1:
