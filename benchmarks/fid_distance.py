@@ -5,6 +5,9 @@
 Both sides start from the same features, run alternately in one process on one thread, and are judged by the median CPU
 time. pytorch-fid computes both sides' statistics at every call; it can be given the real side's from a file, and so can
 we, so both are timed both ways. The full run takes several minutes, nearly all of it scipy's.
+
+OpenBLAS 0.3.31 takes some new processors for a Haswell, without AVX-512; OPENBLAS_CORETYPE=SkylakeX in the environment
+mends that for both sides alike. The first line that is printed names the kernels.
 """
 
 import argparse
