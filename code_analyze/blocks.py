@@ -48,14 +48,20 @@ class Block:
     @property
     def lines(self) -> list[str]:
         """The body's lines, without their line ends."""
-        return [line.rstrip("\r\n") for line in _split(self.body)]
+        return [line.rstrip("\r\n") for line in split_lines(self.body)]
+
+
+def split_lines(source: str) -> list[str]:
+    """Cut a text into lines as Python counts them, each with its line end; `"".join` is the way back."""
+    return _LINE.findall(source)
 
 
 def find_markers(source: str) -> list[Marker]:
     """Find every marker line, whether or not they add up to blocks."""
-    lines = _split(source)
-    matches = ((number, _marker(lines[number - 1])) for number in sorted(_comment_lines(source)))
-    return [Marker(match[1].upper(), number) for number, match in matches if match]
+    matches = {number: _marker(line) for number, line in enumerate(split_lines(source), 1)}
+    candidates = {number: match for number, match in matches.items() if match}
+    comments = _comment_lines(source) if candidates else set()
+    return [Marker(match[1].upper(), number) for number, match in candidates.items() if number in comments]
 
 
 def find_blocks(source: str, path: object) -> list[Block]:
@@ -70,7 +76,7 @@ def find_blocks(source: str, path: object) -> list[Block]:
     Raises:
         MarkerError: nested or unpaired markers, or a title "Block 3: ..." above the file's second block.
     """
-    lines = _split(source)
+    lines = split_lines(source)
     comments = _comment_lines(source)
     blocks = []
     start = None
@@ -141,14 +147,10 @@ def fill_blocks(source: str, bodies: Sequence[str], path: object) -> str:
     except MarkerError:
         found = None
     if found != whole:
-        guilty = (b for b, body in zip(blocks, whole, strict=True) if any(map(_marker, _split(body))))
+        guilty = (b for b, body in zip(blocks, whole, strict=True) if any(map(_marker, split_lines(body))))
         block = next(guilty, blocks[0])
         raise _error(path, block.start, f"the lines for block {block.number} open or close a TODO block themselves")
     return filled
-
-
-def _split(source: str) -> list[str]:
-    return _LINE.findall(source)
 
 
 def _marker(line: str) -> re.Match[str] | None:
@@ -157,7 +159,7 @@ def _marker(line: str) -> re.Match[str] | None:
 
 def _comment_lines(source: str) -> set[int]:
     """Number the lines that hold a comment and nothing else."""
-    lines = _split(source.removeprefix("\ufeff"))
+    lines = split_lines(source.removeprefix("\ufeff"))
     readline = io.StringIO("".join(lines), newline=None).readline
     try:
         with warnings.catch_warnings():
@@ -185,14 +187,14 @@ def _title(lines: list[str], comments: set[int], start: int, number: int, path: 
 
 
 def _replace(source: str, blocks: Sequence[Block], bodies: Sequence[str]) -> str:
-    lines = _split(source)
+    lines = split_lines(source)
     for block, body in zip(reversed(blocks), reversed(bodies), strict=True):
         lines[block.start : block.end - 1] = [body]
     return "".join(lines)
 
 
 def _line_end(source: str, block: Block) -> str:
-    line = _split(source)[block.start - 1]
+    line = split_lines(source)[block.start - 1]
     return line[len(line.rstrip("\r\n")) :]
 
 

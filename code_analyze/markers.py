@@ -1,0 +1,97 @@
+"""Which TODO line of a student's file is which of the scaffold's. Standard library only."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from code_analyze.blocks import Marker, find_markers
+
+_ALMOST = re.compile(r"#.*\bto\W?do\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MarkerProblem:
+    """A TODO line that was removed, changed, added or moved.
+
+    Attributes:
+        line: the line of the student's file; for a removed one, the last line before the place where it was.
+        what: one sentence without its full stop.
+    """
+
+    line: int
+    what: str
+
+
+class MatchedMarkers:
+    """The TODO lines of a scaffold's file and those of a student's.
+
+    Args:
+        old, new: the lines of the scaffold's file and of the student's.
+        old_markers, new_markers: their TODO lines; the scaffold's are START and END in turn.
+    """
+
+    def __init__(
+        self, old: Sequence[str], old_markers: Sequence[Marker], new: Sequence[str], new_markers: Sequence[Marker]
+    ) -> None:
+        self.old, self.old_markers, self.new, self.new_markers = old, old_markers, new, new_markers
+        self._pairs = self._match_lines()
+
+    def blocks(self) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
+        """For each of the scaffold's blocks, the lines of its START and END there, and here: None where not intact."""
+        for start, end in zip(self.old_markers[::2], self.old_markers[1::2], strict=True):
+            first, last = self._pairs.get(start.line), self._pairs.get(end.line)
+            is_whole = first and last and not any(first < marker.line < last for marker in self.new_markers)
+            yield (start.line, end.line), ((first, last) if is_whole else None)
+
+    def problems(self) -> list[MarkerProblem]:
+        """Name every TODO line that is not as the scaffold has it."""
+        problems = [
+            self._explain_loss(f"the '# TODO {marker.kind}' of block {index // 2 + 1}", marker.line)
+            for index, marker in enumerate(self.old_markers)
+            if marker.line not in self._pairs
+        ]
+        own = set(self._pairs.values())
+        opened = None
+        for marker in self.new_markers:
+            if marker.line not in own:
+                where = f"inside the block that starts at line {opened}" if opened else "outside the scaffold's blocks"
+                problems.append(MarkerProblem(marker.line, f"a '# TODO {marker.kind}' was added {where}"))
+            else:
+                opened = marker.line if marker.kind == "START" else None
+        return sorted(problems, key=lambda problem: problem.line)
+
+    def _match_lines(self) -> dict[int, int]:
+        """Pair the lines outside the scaffold's blocks with lines of the student's file.
+
+        The given code says which TODO line is which. The longest runs of lines that both files share are paired first,
+        and those begin and end with TODO lines: neither an added pair nor a missing line shifts the others.
+        """
+        if self.old == self.new:
+            return {line: line for line in range(1, len(self.old) + 1)}
+        inside = {
+            line
+            for start, end in zip(self.old_markers[::2], self.old_markers[1::2], strict=True)
+            for line in range(start.line + 1, end.line)
+        }
+        old = [n for n, line in enumerate(self.old, 1) if n not in inside and line.strip()]
+        new = [n for n, line in enumerate(self.new, 1) if line.strip()]
+        matches = SequenceMatcher(
+            None, _keys(self.old, old, self.old_markers), _keys(self.new, new, self.new_markers), autojunk=False
+        ).get_matching_blocks()
+        return {old[i + k]: new[j + k] for i, j, size in matches for k in range(size)}
+
+    def _explain_loss(self, name: str, line: int) -> MarkerProblem:
+        """Say what became of a TODO line of the scaffold: a comment that is nearly one, or nothing."""
+        above = max((here for there, here in self._pairs.items() if there < line), default=1)
+        below = min((here for there, here in self._pairs.items() if there > line), default=len(self.new) + 1)
+        for number in range(above, below):
+            text = self.new[number - 1].strip()
+            if _ALMOST.match(text) and number not in self._pairs.values() and not find_markers(text):
+                return MarkerProblem(number, f"{name} was changed to '{text}'")
+        return MarkerProblem(above, f"{name} is missing after this line (the scaffold's line {line})")
+
+
+def _keys(lines: Sequence[str], numbers: Sequence[int], markers: Sequence[Marker]) -> list[tuple[str, str]]:
+    kinds = {marker.line: marker.kind for marker in markers}
+    return [(kinds[n], "") if n in kinds else ("", "".join(lines[n - 1].split())) for n in numbers]

@@ -1,0 +1,144 @@
+"""What a text is compared by: statements and comments for Python, lines for the rest. Standard library only.
+
+Two Python files with equal statements and equal comments differ in nothing but their layout, whatever a formatter has
+made of line breaks, quotes, brackets and blanks; where statements differ, only those are shown.
+"""
+
+import ast
+import io
+import tokenize
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from code_analyze.blocks import TAB_WIDTH, split_lines
+
+# The fields of a statement that hold statements, in the order in which they are written.
+_SUITES = ("body", "handlers", "orelse", "finalbody", "cases")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A statement (of a compound one, its head), a comment, or a line.
+
+    Attributes:
+        key: what it is, its layout left aside; equal keys mean equal units.
+        first, last: the lines that it stands on, counted from 1.
+    """
+
+    key: tuple
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Comment:
+    """One comment of a Python file."""
+
+    line: int
+    text: str  # from its # to the end of the line
+    stands_alone: bool  # whether nothing else is on its line
+
+
+def code_units(source: str) -> list[Unit] | None:
+    """List a Python file's statements and comments in their order; None for what isn't Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source.removeprefix("\ufeff"))
+            comments = find_comments(source)
+            statements = list(_statements(tree, 0, source))
+    except (SyntaxError, ValueError, tokenize.TokenError, RecursionError, MemoryError):
+        return None
+    statements = _with_gaps(statements, source, {c.line for c in comments if c.stands_alone})
+    notes = [Unit(("#", " ".join(c.text.lstrip("#").split())), c.line, c.line) for c in comments]
+    return sorted(statements + notes, key=lambda unit: (unit.first, unit.key[0] == "#"))
+
+
+def line_units(source: str, indentation_counts: bool) -> list[Unit]:
+    """List a text's lines, the blank ones left out.
+
+    Args:
+        source: the text.
+        indentation_counts: whether the white space that a line begins with is part of it, a tab being 4 blanks.
+    """
+    units = []
+    for number, line in enumerate(split_lines(source.removeprefix("\ufeff")), 1):
+        words = line.split()
+        if words:
+            expanded = line.expandtabs(TAB_WIDTH)
+            indent = len(expanded) - len(expanded.lstrip()) if indentation_counts else 0
+            units.append(Unit((indent, *words), number, number))
+    return units
+
+
+def find_comments(source: str) -> list[Comment]:
+    """Find every comment of a Python file.
+
+    Raises:
+        SyntaxError, tokenize.TokenError: it isn't Python.
+    """
+    lines = split_lines(source.removeprefix("\ufeff"))
+    tokens = tokenize.generate_tokens(io.StringIO("".join(lines), newline=None).readline)
+    return [
+        Comment(token.start[0], token.string.rstrip("\r\n"), not lines[token.start[0] - 1][: token.start[1]].strip())
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    ]
+
+
+def _statements(node: ast.AST, depth: int, source: str) -> Iterator[Unit]:
+    """List the statements below a node, each with its place: how deep, and in which of the node's suites."""
+    for name in _SUITES:
+        for child in _suite(node, name):
+            first, last = _first_line(child), child.end_lineno
+            inner = [grandchild for suite in _SUITES for grandchild in _suite(child, suite)]
+            if inner:
+                last = max(first, min(_first_line(grandchild) for grandchild in inner) - 1)
+            yield Unit((depth, name, *_head(child)), first, last)
+            yield from _statements(child, depth + 1, source)
+
+
+def _suite(node: ast.AST, name: str) -> list[ast.AST]:
+    value = getattr(node, name, None)
+    return value if isinstance(value, list) else []  # the body of a lambda is an expression
+
+
+def _first_line(node: ast.AST) -> int:
+    if isinstance(node, ast.match_case):
+        return node.pattern.lineno
+    return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+
+
+def _head(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        # A docstring: its layout is layout.
+        return ["text", *node.value.value.split()]
+    head = [type(node).__name__]
+    for name, value in ast.iter_fields(node):
+        if name not in _SUITES:
+            parts = value if isinstance(value, list) else [value]
+            head += [name, *(ast.dump(part) if isinstance(part, ast.AST) else repr(part) for part in parts)]
+    return head
+
+
+def _with_gaps(statements: list[Unit], source: str, comment_lines: set[int]) -> list[Unit]:
+    """Give every line of code to a statement: an `else:` belongs to the statement after it."""
+    lines = split_lines(source)
+    covered = 0
+    complete = []
+    for unit in statements:
+        gap = range(covered + 1, unit.first)
+        first = next((n for n in gap if n not in comment_lines and lines[n - 1].strip()), unit.first)
+        complete.append(Unit(unit.key, first, unit.last))
+        covered = max(covered, unit.last)
+    return complete
+
+
+def is_same_code(old: list[Unit], new: list[Unit]) -> bool:
+    """Whether two files have the same statements and the same comments, wherever on its line a comment stands."""
+    return all(
+        [unit.key for unit in old if (unit.key[0] == "#") is is_comment]
+        == [unit.key for unit in new if (unit.key[0] == "#") is is_comment]
+        for is_comment in (False, True)
+    )
