@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         origin = read_tree(options.origin_dir) if options.origin_dir else _pristine()
-        target = read_tree(options.target_dir, skip=options.output_file.resolve())
+        target = read_tree(options.target_dir, skip=options.output_file)
         result = compare(origin, target)
         _write(options.output_file, to_text(result))
         if options.json == "-":
@@ -83,8 +83,9 @@ def _in_short(result: Comparison, output_file: Path) -> str:
     filled = sum(block.is_filled for block in result.blocks)
     own = f", {result.own} of {result.counted} lines own" if result.counted else ""
     return (
-        f"{output_file}: {filled} of {len(result.blocks)} blocks filled{own}; {len(result.modifications)} files modified "
-        f"or new, {len(result.missing)} missing; {len(result.problems)} problems"
+        f"{output_file}: {filled} of {len(result.blocks)} blocks filled{own}; "
+        f"{len(result.modifications)} files modified or new, {len(result.missing)} missing; "
+        f"{len(result.problems)} problems"
     )
 
 

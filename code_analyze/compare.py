@@ -5,6 +5,7 @@ so that no TODO line that was added, removed or moved can hide anything. Standar
 """
 
 import ast
+import re
 import textwrap
 import tokenize
 import warnings
@@ -17,10 +18,11 @@ from code_analyze.blocks import find_markers, split_lines
 from code_analyze.markers import MatchedMarkers
 from code_analyze.references import FORM, claims_reference, names_source, valid_reference
 from code_analyze.tree import File, Tree
-from code_analyze.units import Comment, Unit, code_units, find_comments, is_same_code, line_units
+from code_analyze.units import Comment, Unit, find_comments, line_units, read_code
 
 RENAMED = 0.6  # a new file that holds this share of a missing one's lines is that file under another name
 OWN_SHARE = (7, 10)  # at least so much of the code must be the student's own
+_IMITATION = re.compile(r"#{24}\s*|# \.\./codes/.*:\d+\s*")  # a block's lines are shown as they are
 REFORMATTED = "reformatted: only line ends, blanks or layout differ"
 
 
@@ -274,6 +276,8 @@ def _read_block(
         elif n in notes and names_source(notes[n]):
             result.problems.append(Problem(file.name, n, f"malformed reference '{notes[n].text}': write {FORM}"))
             is_all_own = False
+        if _IMITATION.fullmatch(line):
+            result.problems.append(Problem(file.name, n, "a line that looks like a heading of this summary"))
     counted = len(code) if is_filled else 0
     return FilledBlock(file.name, number, first, body, references, is_filled, counted, counted if is_all_own else 0)
 
@@ -319,9 +323,9 @@ def _outside(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[str
 def _units(old: str, new: str, is_python: bool) -> tuple[list[Unit], list[Unit]]:
     """What two texts are compared by; empty lists where nothing but the layout differs."""
     if is_python:
-        old_units, new_units = code_units(old), code_units(new)
-        if old_units is not None and new_units is not None:
-            return ([], []) if is_same_code(old_units, new_units) else (old_units, new_units)
+        old_code, new_code = read_code(old), read_code(new)
+        if old_code and new_code:
+            return ([], []) if old_code.is_same_as(new_code) else (old_code.units, new_code.units)
     return line_units(old, indentation_counts=is_python), line_units(new, indentation_counts=is_python)
 
 

@@ -59,7 +59,22 @@ class MatchedMarkers:
                 problems.append(MarkerProblem(marker.line, f"a '# TODO {marker.kind}' was added {where}"))
             else:
                 opened = marker.line if marker.kind == "START" else None
+        problems += [problem for block in enumerate(self.blocks(), 1) for problem in self._swallowed(*block)]
         return sorted(problems, key=lambda problem: problem.line)
+
+    def _swallowed(self, number: int, block: tuple[tuple[int, int], tuple[int, int] | None]) -> Iterator[MarkerProblem]:
+        """Name the given line next to a block that is gone: a TODO line has been moved past it, most likely."""
+        old, new = block
+        if new is None:
+            return
+        for kind, there, here, step in (("START", old[0], new[0], -1), ("END", old[1], new[1], 1)):
+            given = _next_code(self.old, there, step)
+            if given is None or given in self._pairs:
+                continue
+            beside = _next_code(self.new, here, step)
+            if beside is None or beside in self._pairs.values():
+                what = f"'{self.old[given - 1].strip()}', the given line next to it"
+                yield MarkerProblem(here, f"the '# TODO {kind}' of block {number} was moved, or {what}, was deleted")
 
     def _match_lines(self) -> dict[int, int]:
         """Pair the lines outside the scaffold's blocks with lines of the student's file.
@@ -90,6 +105,16 @@ class MatchedMarkers:
             if _ALMOST.match(text) and number not in self._pairs.values() and not find_markers(text):
                 return MarkerProblem(number, f"{name} was changed to '{text}'")
         return MarkerProblem(above, f"{name} is missing after this line (the scaffold's line {line})")
+
+
+def _next_code(lines: Sequence[str], line: int, step: int) -> int | None:
+    """The nearest line above or below that is neither blank nor a comment."""
+    line += step
+    while 1 <= line <= len(lines):
+        if lines[line - 1].strip() and not lines[line - 1].lstrip().startswith("#"):
+            return line
+        line += step
+    return None
 
 
 def _keys(lines: Sequence[str], numbers: Sequence[int], markers: Sequence[Marker]) -> list[tuple[str, str]]:

@@ -97,9 +97,11 @@ def read_tree(folder: Path, skip: Path | None = None) -> Tree:
         next(os.scandir(folder), None)
     except OSError as error:
         raise TreeError(f"{folder}: {error.strerror or error}") from error
+    inside = skip is not None and skip.resolve().is_relative_to(folder.resolve())
+    skipped = skip.resolve().relative_to(folder.resolve()).as_posix() if inside else None
     files, sealed = {}, []
     for path, name in _walk(folder, "", False, sealed):
-        if skip is None or path.resolve() != skip:
+        if name != skipped:
             files[name] = _read(path, name)
     return Tree({name: files[name] for name in sorted(files, key=_by_folder)}, sorted(sealed))
 
@@ -162,7 +164,8 @@ def _read(path: Path, name: str) -> File:
     try:
         mode, size = path.lstat().st_mode, path.lstat().st_size
         if stat.S_ISLNK(mode):
-            return File(name, b"", None, f"a link to {os.readlink(path)}, not followed".replace("\\", "/"), True)
+            remark = f"a link to {os.readlink(path)}, not followed".replace("\\", "/")
+            return File(name, b"", None, remark, path.name not in RUN_FOLDERS)  # data may well live elsewhere
         if not stat.S_ISREG(mode):
             what = "a folder that can't be listed" if stat.S_ISDIR(mode) else "neither a file nor a folder, not read"
             return File(name, b"", None, what, True)
@@ -192,7 +195,7 @@ def _decode_python(name: str, data: bytes) -> File:
             text = data.decode(encoding)
     except (SyntaxError, UnicodeError, LookupError, ValueError):
         text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "backslashreplace")
-        return File(name, data, text, "not text in the encoding that it declares, or in UTF-8", True)
+        return File(name, data, text, "not in the encoding that it declares, or in UTF-8 where it declares none", True)
     if "\0" in text:
         return File(name, data, text, "holds null bytes, which Python refuses", True)
     return File(name, data, text)

@@ -8,6 +8,7 @@ import ast
 import io
 import tokenize
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,20 +40,52 @@ class Comment:
     text: str  # from its # to the end of the line
     stands_alone: bool  # whether nothing else is on its line
 
+    @property
+    def key(self) -> tuple:
+        """What it says, its layout left aside."""
+        return ("#", *self.text.lstrip("#").split())
 
-def code_units(source: str) -> list[Unit] | None:
-    """List a Python file's statements and comments in their order; None for what isn't Python."""
+
+@dataclass(frozen=True)
+class Code:
+    """The statements and the comments of a Python file, each in its order."""
+
+    statements: list[Unit]
+    comments: list[Comment]
+
+    @property
+    def units(self) -> list[Unit]:
+        """Statements and comments in one order; a comment on a statement's line belongs to the statement."""
+        notes = defaultdict(list)
+        for comment in self.comments:
+            if not comment.stands_alone:
+                notes[comment.line].append(comment.key)
+        statements = []
+        for unit in self.statements:
+            inside = [key for line in range(unit.first, unit.last + 1) for key in notes.pop(line, ())]
+            statements.append(Unit((unit.key, *inside), unit.first, unit.last))
+        alone = [Unit(c.key, c.line, c.line) for c in self.comments if c.stands_alone or c.line in notes]
+        return sorted(statements + alone, key=lambda unit: unit.first)
+
+    def is_same_as(self, other: "Code") -> bool:
+        """Whether another file has the same statements and the same comments, whatever their layout."""
+        return [unit.key for unit in self.statements] == [unit.key for unit in other.statements] and [
+            comment.key for comment in self.comments
+        ] == [comment.key for comment in other.comments]
+
+
+def read_code(source: str) -> Code | None:
+    """List a Python file's statements and comments; None for what isn't Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source.removeprefix("\ufeff"))
             comments = find_comments(source)
-            statements = list(_statements(tree, 0, source))
+            statements = list(_statements(tree, 0))
     except (SyntaxError, ValueError, tokenize.TokenError, RecursionError, MemoryError):
         return None
-    statements = _with_gaps(statements, source, {c.line for c in comments if c.stands_alone})
-    notes = [Unit(("#", " ".join(c.text.lstrip("#").split())), c.line, c.line) for c in comments]
-    return sorted(statements + notes, key=lambda unit: (unit.first, unit.key[0] == "#"))
+    alone = {comment.line for comment in comments if comment.stands_alone}
+    return Code(_with_gaps(statements, split_lines(source), alone), comments)
 
 
 def line_units(source: str, indentation_counts: bool) -> list[Unit]:
@@ -87,7 +120,7 @@ def find_comments(source: str) -> list[Comment]:
     ]
 
 
-def _statements(node: ast.AST, depth: int, source: str) -> Iterator[Unit]:
+def _statements(node: ast.AST, depth: int) -> Iterator[Unit]:
     """List the statements below a node, each with its place: how deep, and in which of the node's suites."""
     for name in _SUITES:
         for child in _suite(node, name):
@@ -96,7 +129,7 @@ def _statements(node: ast.AST, depth: int, source: str) -> Iterator[Unit]:
             if inner:
                 last = max(first, min(_first_line(grandchild) for grandchild in inner) - 1)
             yield Unit((depth, name, *_head(child)), first, last)
-            yield from _statements(child, depth + 1, source)
+            yield from _statements(child, depth + 1)
 
 
 def _suite(node: ast.AST, name: str) -> list[ast.AST]:
@@ -122,9 +155,8 @@ def _head(node: ast.AST) -> list[str]:
     return head
 
 
-def _with_gaps(statements: list[Unit], source: str, comment_lines: set[int]) -> list[Unit]:
+def _with_gaps(statements: list[Unit], lines: list[str], comment_lines: set[int]) -> list[Unit]:
     """Give every line of code to a statement: an `else:` belongs to the statement after it."""
-    lines = split_lines(source)
     covered = 0
     complete = []
     for unit in statements:
@@ -133,12 +165,3 @@ def _with_gaps(statements: list[Unit], source: str, comment_lines: set[int]) -> 
         complete.append(Unit(unit.key, first, unit.last))
         covered = max(covered, unit.last)
     return complete
-
-
-def is_same_code(old: list[Unit], new: list[Unit]) -> bool:
-    """Whether two files have the same statements and the same comments, wherever on its line a comment stands."""
-    return all(
-        [unit.key for unit in old if (unit.key[0] == "#") is is_comment]
-        == [unit.key for unit in new if (unit.key[0] == "#") is is_comment]
-        for is_comment in (False, True)
-    )
