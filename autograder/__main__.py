@@ -1,15 +1,18 @@
 """`python -m autograder ...`: the TA's and the instructor's commands."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from autograder.leaks import REFERENCE
+from autograder.release import Refused, release
 from autograder.scaffold import build_scaffold, stale_files, write_scaffold
 from code_analyze.blocks import find_blocks
 from coursekit.errors import CourseError, one_line_errors
 
 PROGRAM = "python -m autograder"
-REFERENCE = "reference_solution"
 CODES = "codes"
+HANDOUT = "handout"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,6 +32,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     scaffold.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is not as built")
     scaffold.set_defaults(run=_scaffold)
+    handout = commands.add_parser(
+        "release",
+        help="build the handout, a folder and a zip for students",
+        description="Build what students get, a folder and a zip, and refuse where it would give the solution away.",
+    )
+    handout.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"the folder; the zip is DIR.zip (default: {HANDOUT}/ in the repository)",
+    )
+    handout.set_defaults(run=_release)
     return parser
 
 
@@ -46,6 +61,18 @@ def _scaffold(options: argparse.Namespace) -> None:
         files = write_scaffold(reference_dir, codes_dir)
     blocks = sum(len(find_blocks(text.decode(), name)) for name, text in files.items() if name.endswith(".py"))
     print(f"{CODES}/: {len(files)} files with {blocks} TODO blocks" + (", up to date" if options.check else ""))
+
+
+def _release(options: argparse.Namespace) -> None:
+    root = _repository()
+    try:
+        written = release(root, options.out or root / HANDOUT)
+    except Refused as refused:
+        for problem in refused.problems:
+            print(problem, file=sys.stderr)
+        raise
+    print(f"{written.folder}: {written.num_files} files, {written.num_bytes:,} bytes")
+    print(f"{written.archive}: {written.archive_bytes:,} bytes, sha256 {written.archive_sha256}")
 
 
 def _repository() -> Path:
