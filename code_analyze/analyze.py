@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that it runs from any folder, installed or not
 
+from code_analyze.blocks import MarkerError  # noqa: E402
 from code_analyze.compare import Comparison, compare  # noqa: E402
 from code_analyze.summary import problem_lines, to_json, to_text  # noqa: E402
 from code_analyze.tree import Tree, TreeError, read_scaffold, read_tree  # noqa: E402
@@ -26,6 +27,8 @@ CODES = HERE.parent / "codes"
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the summary; return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that can't show a name must not end the run
     options = _parser().parse_args(arguments)
     try:
         origin = read_tree(options.origin_dir) if options.origin_dir else _pristine()
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(to_json(result))
         elif options.json:
             _write(Path(options.json), to_json(result))
-    except TreeError as error:
+    except (TreeError, MarkerError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

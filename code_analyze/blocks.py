@@ -3,23 +3,20 @@
 Standard library only, and nothing of the kit: it ships with the handout.
 """
 
-import io
 import re
-import tokenize
 import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from code_analyze.source import TAB_WIDTH, find_comments, split_lines
+
 UNFILLED = "TODO: "  # how the message of an unfilled block starts; coursekit.errors turns such a message into one line
 LINE_LENGTH = 120  # columns, as in pyproject.toml
-TAB_WIDTH = 4  # columns, as the formatter counts them
 
 # re.ASCII: without it "ſtart" and "ſTART" would match too.
 _MARKER = re.compile(r"[ \t\f]*#[ \t]*todo[ \t]+(start|end)[ \t]*", re.IGNORECASE | re.ASCII)
-_COMMENT = re.compile(r"[ \t\f]*#")
 _TITLE = re.compile(r"block\s+(\d+)\s*:\s*(.*)", re.IGNORECASE | re.ASCII)
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # Python's own line ends; str.splitlines knows a few more
 
 
 class MarkerError(ValueError):
@@ -49,11 +46,6 @@ class Block:
     def lines(self) -> list[str]:
         """The body's lines, without their line ends."""
         return [line.rstrip("\r\n") for line in split_lines(self.body)]
-
-
-def split_lines(source: str) -> list[str]:
-    """Cut a text into lines as Python counts them, each with its line end; `"".join` is the way back."""
-    return _LINE.findall(source)
 
 
 def find_markers(source: str) -> list[Marker]:
@@ -159,15 +151,7 @@ def _marker(line: str) -> re.Match[str] | None:
 
 def _comment_lines(source: str) -> set[int]:
     """Number the lines that hold a comment and nothing else."""
-    lines = split_lines(source.removeprefix("\ufeff"))
-    readline = io.StringIO("".join(lines), newline=None).readline
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a student's "\d" is not ours to complain about
-            comments = [t.start for t in tokenize.generate_tokens(readline) if t.type == tokenize.COMMENT]
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        return {number for number, line in enumerate(lines, 1) if _COMMENT.match(line)}
-    return {number for number, column in comments if not lines[number - 1][:column].strip()}
+    return {comment.line for comment in find_comments(source) if comment.stands_alone}
 
 
 def _title(lines: list[str], comments: set[int], start: int, number: int, path: object) -> str:

@@ -7,18 +7,18 @@ so that no TODO line that was added, removed or moved can hide anything. Standar
 import ast
 import re
 import textwrap
-import tokenize
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from code_analyze.blocks import find_markers, split_lines
+from code_analyze.blocks import find_blocks, find_markers
 from code_analyze.markers import MatchedMarkers
-from code_analyze.references import FORM, claims_reference, names_source, valid_reference
+from code_analyze.references import FORM, find_references, names_source, valid_reference
+from code_analyze.source import Comment, find_comments, split_lines
 from code_analyze.tree import File, Tree
-from code_analyze.units import Comment, Unit, find_comments, line_units, read_code
+from code_analyze.units import Unit, line_units, read_code
 
 RENAMED = 0.6  # a new file that holds this share of a missing one's lines is that file under another name
 OWN_SHARE = (7, 10)  # at least so much of the code must be the student's own
@@ -52,6 +52,7 @@ class FilledBlock:
             among the modifications.
         lines: its lines as written, without line ends; none where they are still the scaffold's.
         references: what stands behind "# Reference:", in its order.
+        is_touched: whether it is no longer the scaffold's.
         is_filled: whether there is code in it.
         counted, own: its lines of code, and how many of them are the student's own by the references.
     """
@@ -61,6 +62,7 @@ class FilledBlock:
     line: int | None
     lines: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
+    is_touched: bool = True
     is_filled: bool = False
     counted: int = 0
     own: int = 0
@@ -132,7 +134,11 @@ class Comparison:
 
 
 def compare(origin: Tree, target: Tree) -> Comparison:
-    """Compare a student's folder with the pristine scaffold."""
+    """Compare a student's folder with the pristine scaffold.
+
+    Raises:
+        MarkerError: the scaffold's own TODO lines don't add up.
+    """
     missing = [name for name in origin.files if name not in target.files]
     additional = [name for name in target.files if name not in origin.files]
     renamed = _find_renamed([origin.files[n] for n in missing], [target.files[n] for n in additional])
@@ -187,21 +193,12 @@ def _is_valid(source: str) -> bool:
     return True
 
 
-def _comments(source: str) -> list[Comment]:
-    """Find a Python file's comments; in what isn't Python, the lines that begin with a #."""
-    try:
-        return find_comments(source)
-    except (SyntaxError, ValueError, tokenize.TokenError):
-        lines = enumerate(split_lines(source), 1)
-        return [Comment(n, line.strip(), True) for n, line in lines if line.lstrip().startswith("#")]
-
-
 def _add_new_file(result: Comparison, file: File) -> None:
     note = file.remark or ("" if file.data else "empty")
     lines = [Change("+", number, line) for number, line in enumerate(file.lines, 1)]
     result.modifications.append(FileChange(None, file.name, note, lines))
     if file.is_python and file.text:
-        _add_misplaced_references(result, file, _comments(file.text))
+        _add_misplaced_references(result, file, find_references(file.text))
         for marker in find_markers(file.text):
             what = f"a '# TODO {marker.kind}' in a file that the scaffold doesn't have"
             result.problems.append(Problem(file.name, marker.line, what))
@@ -216,18 +213,17 @@ def _add_unreadable_file(result: Comparison, pristine: File, file: File) -> None
 
 def _add_misplaced_references(result: Comparison, file: File, comments: Sequence[Comment]) -> None:
     for comment in comments:
-        if claims_reference(comment):
-            what = f"a reference outside the blocks, '{comment.text}': it belongs straight after '# TODO START'"
-            result.problems.append(Problem(file.name, comment.line, what))
+        what = f"a reference outside the blocks, '{comment.text}': it belongs straight after '# TODO START'"
+        result.problems.append(Problem(file.name, comment.line, what))
 
 
 def _add_file(result: Comparison, pristine: File, file: File) -> None:
     old, new = split_lines(pristine.text), split_lines(file.text)
     old_spans, new_spans = [], []  # the lines of START and END of the blocks that are intact
+    old_touched, new_touched = [], []  # those among them that are no longer the scaffold's
     if pristine.is_python:
-        new_markers = find_markers(file.text)
-        matched = MatchedMarkers(old, find_markers(pristine.text), new, new_markers)
-        comments = _comments(file.text) if pristine.data != file.data else []
+        matched = MatchedMarkers(old, find_blocks(pristine.text, pristine.name), new, find_markers(file.text))
+        comments = find_comments(file.text) if pristine.data != file.data else []
         for number, (old_span, new_span) in enumerate(matched.blocks(), 1):
             if new_span is None:
                 result.blocks.append(FilledBlock(file.name, number, None))
@@ -235,16 +231,24 @@ def _add_file(result: Comparison, pristine: File, file: File) -> None:
             old_spans.append(old_span)
             new_spans.append(new_span)
             pristine_body = old[old_span[0] : old_span[1] - 1]
-            result.blocks.append(_read_block(result, file, number, new, new_span, pristine_body, comments))
+            block = _read_block(result, file, number, new, new_span, pristine_body, comments)
+            result.blocks.append(block)
+            if block.is_touched:
+                old_touched.append(old_span)
+                new_touched.append(new_span)
         result.problems += [Problem(file.name, problem.line, problem.what) for problem in matched.problems()]
         given = {line.strip() for line in old}
-        outside = [c for c in comments if c.text not in given and not any(s < c.line < e for s, e in new_spans)]
+        outside = [
+            comment
+            for comment in find_references(file.text)
+            if comment.text not in given and not any(start < comment.line < end for start, end in new_spans)
+        ]
         _add_misplaced_references(result, file, outside)
 
-    old_skeleton, new_skeleton = _skeleton(old, old_spans), _skeleton(new, new_spans)
-    if _outside(old, old_spans) == _outside(new, new_spans) and pristine.data[:3] == file.data[:3]:
-        return  # the first three bytes may be a byte-order mark, which the text no longer shows
-    old_units, new_units = _units(old_skeleton, new_skeleton, pristine.is_python)
+    # The first three bytes may be a byte-order mark, which the text no longer shows.
+    if pristine.data[:3] == file.data[:3] and _without(old, old_touched) == _without(new, new_touched):
+        return
+    old_units, new_units = _units(_skeleton(old, old_spans), _skeleton(new, new_spans), pristine.is_python)
     changes = list(_changes(old, old_units, new, new_units))
     note = file.remark or ("" if changes else REFORMATTED)
     result.modifications.append(FileChange(pristine.name, file.name, note, changes))
@@ -264,7 +268,7 @@ def _read_block(
     notes = {comment.line: comment for comment in comments if span[0] < comment.line < span[1]}
     code = [line for n, line in enumerate(body, first) if line.strip() and not (n in notes and notes[n].stands_alone)]
     if _squeeze(body) == _squeeze(pristine_body):
-        return FilledBlock(file.name, number, first)
+        return FilledBlock(file.name, number, first, is_touched=False)
     is_filled = _has_statement(body)
     references, is_all_own, is_head = [], True, True
     for n, line in enumerate(body, first):
@@ -279,7 +283,16 @@ def _read_block(
         if _IMITATION.fullmatch(line):
             result.problems.append(Problem(file.name, n, "a line that looks like a heading of this summary"))
     counted = len(code) if is_filled else 0
-    return FilledBlock(file.name, number, first, body, references, is_filled, counted, counted if is_all_own else 0)
+    return FilledBlock(
+        file=file.name,
+        number=number,
+        line=first,
+        lines=body,
+        references=references,
+        is_filled=is_filled,
+        counted=counted,
+        own=counted if is_all_own else 0,
+    )
 
 
 def _squeeze(lines: Sequence[str]) -> str:
@@ -315,7 +328,7 @@ def _skeleton(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> str:
     return "".join(skeleton)
 
 
-def _outside(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[str]:
+def _without(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[str]:
     inside = {n for start, end in spans for n in range(start + 1, end)}
     return [line for n, line in enumerate(lines, 1) if n not in inside]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from code_analyze.blocks import Marker, find_markers
+from code_analyze.blocks import Block, Marker, find_markers
 
 _ALMOST = re.compile(r"#.*\bto\W?do\b", re.IGNORECASE)
 
@@ -28,28 +28,30 @@ class MatchedMarkers:
 
     Args:
         old, new: the lines of the scaffold's file and of the student's.
-        old_markers, new_markers: their TODO lines; the scaffold's are START and END in turn.
+        old_blocks: the scaffold's blocks.
+        new_markers: the student's TODO lines, whether or not they add up to blocks.
     """
 
     def __init__(
-        self, old: Sequence[str], old_markers: Sequence[Marker], new: Sequence[str], new_markers: Sequence[Marker]
+        self, old: Sequence[str], old_blocks: Sequence[Block], new: Sequence[str], new_markers: Sequence[Marker]
     ) -> None:
-        self.old, self.old_markers, self.new, self.new_markers = old, old_markers, new, new_markers
+        self.old, self.old_blocks, self.new, self.new_markers = old, old_blocks, new, new_markers
         self._pairs = self._match_lines()
 
     def blocks(self) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
         """For each of the scaffold's blocks, the lines of its START and END there, and here: None where not intact."""
-        for start, end in zip(self.old_markers[::2], self.old_markers[1::2], strict=True):
-            first, last = self._pairs.get(start.line), self._pairs.get(end.line)
+        for block in self.old_blocks:
+            first, last = self._pairs.get(block.start), self._pairs.get(block.end)
             is_whole = first and last and not any(first < marker.line < last for marker in self.new_markers)
-            yield (start.line, end.line), ((first, last) if is_whole else None)
+            yield (block.start, block.end), ((first, last) if is_whole else None)
 
     def problems(self) -> list[MarkerProblem]:
         """Name every TODO line that is not as the scaffold has it."""
         problems = [
-            self._explain_loss(f"the '# TODO {marker.kind}' of block {index // 2 + 1}", marker.line)
-            for index, marker in enumerate(self.old_markers)
-            if marker.line not in self._pairs
+            self._explain_loss(f"the '# TODO {kind}' of block {block.number}", line)
+            for block in self.old_blocks
+            for kind, line in (("START", block.start), ("END", block.end))
+            if line not in self._pairs
         ]
         own = set(self._pairs.values())
         opened = None
@@ -84,16 +86,15 @@ class MatchedMarkers:
         """
         if self.old == self.new:
             return {line: line for line in range(1, len(self.old) + 1)}
-        inside = {
-            line
-            for start, end in zip(self.old_markers[::2], self.old_markers[1::2], strict=True)
-            for line in range(start.line + 1, end.line)
-        }
+        inside = {line for block in self.old_blocks for line in range(block.start + 1, block.end)}
         old = [n for n, line in enumerate(self.old, 1) if n not in inside and line.strip()]
         new = [n for n, line in enumerate(self.new, 1) if line.strip()]
-        matches = SequenceMatcher(
-            None, _keys(self.old, old, self.old_markers), _keys(self.new, new, self.new_markers), autojunk=False
-        ).get_matching_blocks()
+        old_kinds = {block.start: "START" for block in self.old_blocks} | {
+            block.end: "END" for block in self.old_blocks
+        }
+        new_kinds = {marker.line: marker.kind for marker in self.new_markers}
+        old_keys, new_keys = _keys(self.old, old, old_kinds), _keys(self.new, new, new_kinds)
+        matches = SequenceMatcher(None, old_keys, new_keys, autojunk=False).get_matching_blocks()
         return {old[i + k]: new[j + k] for i, j, size in matches for k in range(size)}
 
     def _explain_loss(self, name: str, line: int) -> MarkerProblem:
@@ -117,6 +118,5 @@ def _next_code(lines: Sequence[str], line: int, step: int) -> int | None:
     return None
 
 
-def _keys(lines: Sequence[str], numbers: Sequence[int], markers: Sequence[Marker]) -> list[tuple[str, str]]:
-    kinds = {marker.line: marker.kind for marker in markers}
+def _keys(lines: Sequence[str], numbers: Sequence[int], kinds: dict[int, str]) -> list[tuple[str, str]]:
     return [(kinds[n], "") if n in kinds else ("", "".join(lines[n - 1].split())) for n in numbers]

@@ -2,7 +2,7 @@
 
 import re
 
-from code_analyze.units import Comment
+from code_analyze.source import Comment, find_comments
 
 _LINK = re.compile(r"https?://\S+")
 _PERSON = re.compile(r"name\s*[:：]\s*\S.*?[\s,;，；]\s*student\s+id\s*[:：]\s*\S.*", re.IGNORECASE)
@@ -20,11 +20,13 @@ def valid_reference(comment: Comment) -> str | None:
     return text if _LINK.fullmatch(text) or _PERSON.fullmatch(text) else None
 
 
-def claims_reference(comment: Comment) -> bool:
-    """Whether a comment is a reference, or was meant as one."""
-    return _ALMOST.match(comment.text) is not None
+def find_references(source: str) -> list[Comment]:
+    """Find the comments of a Python file that are references or were meant as one, wherever they stand."""
+    if not _ALMOST.search(source):
+        return []
+    return [comment for comment in find_comments(source) if _ALMOST.match(comment.text)]
 
 
 def names_source(comment: Comment) -> bool:
     """Whether a comment in a block points at somebody else's work, in whatever form."""
-    return claims_reference(comment) or _BARE_LINK.match(comment.text) is not None
+    return bool(_ALMOST.match(comment.text) or _BARE_LINK.match(comment.text))

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from code_analyze.blocks import MarkerError, empty_blocks, split_lines
+from code_analyze.blocks import MarkerError, empty_blocks
+from code_analyze.source import split_lines
 
 MAX_BYTES = 1 << 20  # a larger file is named and not read
 PYTHON = ".py"
@@ -94,7 +95,7 @@ def read_tree(folder: Path, skip: Path | None = None) -> Tree:
     if not folder.is_dir():
         raise TreeError(f"no folder {folder}")
     try:
-        next(os.scandir(folder), None)
+        os.listdir(folder)
     except OSError as error:
         raise TreeError(f"{folder}: {error.strerror or error}") from error
     inside = skip is not None and skip.resolve().is_relative_to(folder.resolve())
@@ -130,7 +131,8 @@ def _by_folder(name: str) -> list[str]:
 
 def _walk(folder: Path, prefix: str, only_python: bool, sealed: list[str]) -> Iterator[tuple[Path, str]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError:
         yield folder, prefix.rstrip("/")
         return

@@ -5,14 +5,12 @@ made of line breaks, quotes, brackets and blanks; where statements differ, only 
 """
 
 import ast
-import io
-import tokenize
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from code_analyze.blocks import TAB_WIDTH, split_lines
+from code_analyze.source import TAB_WIDTH, Comment, find_comments, split_lines
 
 # The fields of a statement that hold statements, in the order in which they are written.
 _SUITES = ("body", "handlers", "orelse", "finalbody", "cases")
@@ -33,25 +31,11 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Comment:
-    """One comment of a Python file."""
-
-    line: int
-    text: str  # from its # to the end of the line
-    stands_alone: bool  # whether nothing else is on its line
-
-    @property
-    def key(self) -> tuple:
-        """What it says, its layout left aside."""
-        return ("#", *self.text.lstrip("#").split())
-
-
-@dataclass(frozen=True)
 class Code:
     """The statements and the comments of a Python file, each in its order."""
 
     statements: list[Unit]
-    comments: list[Comment]
+    comments: Sequence[Comment]
 
     @property
     def units(self) -> list[Unit]:
@@ -82,7 +66,7 @@ def read_code(source: str) -> Code | None:
             tree = ast.parse(source.removeprefix("\ufeff"))
             comments = find_comments(source)
             statements = list(_statements(tree, 0))
-    except (SyntaxError, ValueError, tokenize.TokenError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     alone = {comment.line for comment in comments if comment.stands_alone}
     return Code(_with_gaps(statements, split_lines(source), alone), comments)
@@ -103,21 +87,6 @@ def line_units(source: str, indentation_counts: bool) -> list[Unit]:
             indent = len(expanded) - len(expanded.lstrip()) if indentation_counts else 0
             units.append(Unit((indent, *words), number, number))
     return units
-
-
-def find_comments(source: str) -> list[Comment]:
-    """Find every comment of a Python file.
-
-    Raises:
-        SyntaxError, tokenize.TokenError: it isn't Python.
-    """
-    lines = split_lines(source.removeprefix("\ufeff"))
-    tokens = tokenize.generate_tokens(io.StringIO("".join(lines), newline=None).readline)
-    return [
-        Comment(token.start[0], token.string.rstrip("\r\n"), not lines[token.start[0] - 1][: token.start[1]].strip())
-        for token in tokens
-        if token.type == tokenize.COMMENT
-    ]
 
 
 def _statements(node: ast.AST, depth: int) -> Iterator[Unit]:
