@@ -15,7 +15,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that it runs from any folder, installed or not
 
 from code_analyze.blocks import MarkerError  # noqa: E402
-from code_analyze.compare import Comparison, compare  # noqa: E402
+from code_analyze.compare import compare  # noqa: E402
+from code_analyze.report import Comparison  # noqa: E402
 from code_analyze.summary import problem_lines, to_json, to_text  # noqa: E402
 from code_analyze.tree import Tree, TreeError, read_scaffold, read_tree  # noqa: E402
 

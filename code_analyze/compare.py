@@ -5,132 +5,22 @@ so that no TODO line that was added, removed or moved can hide anything. Standar
 """
 
 import ast
-import re
-import textwrap
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from code_analyze.blocks import find_blocks, find_markers
+from code_analyze.filled import read_block
 from code_analyze.markers import MatchedMarkers
-from code_analyze.references import FORM, find_references, names_source, valid_reference
-from code_analyze.source import Comment, find_comments, split_lines
+from code_analyze.references import find_references
+from code_analyze.report import Change, Comparison, FileChange, FilledBlock, Problem
+from code_analyze.source import Comment, split_lines
 from code_analyze.tree import File, Tree
 from code_analyze.units import Unit, line_units, read_code
 
 RENAMED = 0.6  # a new file that holds this share of a missing one's lines is that file under another name
-OWN_SHARE = (7, 10)  # at least so much of the code must be the student's own
-_IMITATION = re.compile(r"#{24}\s*|# \.\./codes/.*:\d+\s*")  # a block's lines are shown as they are
 REFORMATTED = "reformatted: only line ends, blanks or layout differ"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that must be looked at before the rest can be trusted.
-
-    Attributes:
-        file: the file's name below the student's folder.
-        line: the line in it, or None where the whole file is meant.
-        what: one sentence without its full stop.
-    """
-
-    file: str
-    line: int | None
-    what: str
-
-
-@dataclass(frozen=True)
-class FilledBlock:
-    """What a student has made of one of the scaffold's blocks.
-
-    Attributes:
-        file: the file's name below the student's folder.
-        number: which block of the scaffold's file it is: 1, 2, ...
-        line: where its first line stands; None for a block whose TODO lines are not intact, whose lines are listed
-            among the modifications.
-        lines: its lines as written, without line ends; none where they are still the scaffold's.
-        references: what stands behind "# Reference:", in its order.
-        is_touched: whether it is no longer the scaffold's.
-        is_filled: whether there is code in it.
-        counted, own: its lines of code, and how many of them are the student's own by the references.
-    """
-
-    file: str
-    number: int
-    line: int | None
-    lines: list[str] = field(default_factory=list)
-    references: list[str] = field(default_factory=list)
-    is_touched: bool = True
-    is_filled: bool = False
-    counted: int = 0
-    own: int = 0
-
-
-@dataclass(frozen=True)
-class Change:
-    """One line that only one side has: sign "-" for the scaffold's, "+" for the student's."""
-
-    sign: str
-    line: int
-    text: str
-
-
-@dataclass(frozen=True)
-class FileChange:
-    """What differs outside the blocks of one file.
-
-    Attributes:
-        origin: the file's name in the scaffold; None for a new file.
-        file: its name below the student's folder.
-        note: a phrase about the whole file, or "".
-        changes: the lines, in order.
-    """
-
-    origin: str | None
-    file: str
-    note: str
-    changes: list[Change]
-
-
-@dataclass
-class Comparison:
-    """All that there is to say about a student's work, everything in the order in which it is reported.
-
-    Attributes:
-        missing, additional: names of files that only the scaffold has, or only the student.
-        renamed: the name in the scaffold -> the name in the student's folder; both are listed above, too.
-        sealed: folders that were left out and hold Python files.
-    """
-
-    missing: list[str]
-    additional: list[str]
-    renamed: dict[str, str]
-    sealed: list[str]
-    blocks: list[FilledBlock] = field(default_factory=list)
-    modifications: list[FileChange] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def references(self) -> list[str]:
-        """The blocks' references in order of appearance, once each."""
-        return list(dict.fromkeys(text for block in self.blocks for text in block.references))
-
-    @property
-    def counted(self) -> int:
-        """Lines of code in all blocks."""
-        return sum(block.counted for block in self.blocks)
-
-    @property
-    def own(self) -> int:
-        """Those among them that are the student's own."""
-        return sum(block.own for block in self.blocks)
-
-    @property
-    def is_own_enough(self) -> bool | None:
-        """Whether the share of the student's own code is enough; None where there is no code yet."""
-        return self.own * OWN_SHARE[1] >= self.counted * OWN_SHARE[0] if self.counted else None
 
 
 def compare(origin: Tree, target: Tree) -> Comparison:
@@ -223,16 +113,15 @@ def _add_file(result: Comparison, pristine: File, file: File) -> None:
     old_touched, new_touched = [], []  # those among them that are no longer the scaffold's
     if pristine.is_python:
         matched = MatchedMarkers(old, find_blocks(pristine.text, pristine.name), new, find_markers(file.text))
-        comments = find_comments(file.text) if pristine.data != file.data else []
         for number, (old_span, new_span) in enumerate(matched.blocks(), 1):
             if new_span is None:
                 result.blocks.append(FilledBlock(file.name, number, None))
                 continue
             old_spans.append(old_span)
             new_spans.append(new_span)
-            pristine_body = old[old_span[0] : old_span[1] - 1]
-            block = _read_block(result, file, number, new, new_span, pristine_body, comments)
+            block, problems = read_block(file, number, new_span, old[old_span[0] : old_span[1] - 1])
             result.blocks.append(block)
+            result.problems += problems
             if block.is_touched:
                 old_touched.append(old_span)
                 new_touched.append(new_span)
@@ -252,70 +141,6 @@ def _add_file(result: Comparison, pristine: File, file: File) -> None:
     changes = list(_changes(old, old_units, new, new_units))
     note = file.remark or ("" if changes else REFORMATTED)
     result.modifications.append(FileChange(pristine.name, file.name, note, changes))
-
-
-def _read_block(
-    result: Comparison,
-    file: File,
-    number: int,
-    lines: list[str],
-    span: tuple[int, int],
-    pristine_body: list[str],
-    comments: Sequence[Comment],
-) -> FilledBlock:
-    first = span[0] + 1
-    body = [line.rstrip("\r\n") for line in lines[span[0] : span[1] - 1]]
-    notes = {comment.line: comment for comment in comments if span[0] < comment.line < span[1]}
-    code = [line for n, line in enumerate(body, first) if line.strip() and not (n in notes and notes[n].stands_alone)]
-    if _squeeze(body) == _squeeze(pristine_body):
-        return FilledBlock(file.name, number, first, is_touched=False)
-    is_filled = _has_statement(body)
-    references, is_all_own, is_head = [], True, True
-    for n, line in enumerate(body, first):
-        reference = valid_reference(notes[n]) if n in notes else None
-        is_head = is_head and (reference is not None or not line.strip() or (n in notes and names_source(notes[n])))
-        if reference is not None and is_head:
-            references.append(reference)
-            is_all_own = False
-        elif n in notes and names_source(notes[n]):
-            result.problems.append(Problem(file.name, n, f"malformed reference '{notes[n].text}': write {FORM}"))
-            is_all_own = False
-        if _IMITATION.fullmatch(line):
-            result.problems.append(Problem(file.name, n, "a line that looks like a heading of this summary"))
-    counted = len(code) if is_filled else 0
-    return FilledBlock(
-        file=file.name,
-        number=number,
-        line=first,
-        lines=body,
-        references=references,
-        is_filled=is_filled,
-        counted=counted,
-        own=counted if is_all_own else 0,
-    )
-
-
-def _squeeze(lines: Sequence[str]) -> str:
-    return "".join("".join(lines).split())
-
-
-def _has_statement(body: Sequence[str]) -> bool:
-    """Whether a block does anything: more than comments, `pass`, `...`, text and `raise NotImplementedError`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            statements = ast.parse(textwrap.dedent("\n".join(body))).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return any(line.strip() and not line.lstrip().startswith("#") for line in body)
-    return not all(_is_nothing(statement) for statement in statements)
-
-
-def _is_nothing(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Raise):
-        return "NotImplementedError" in ast.dump(statement)
-    return isinstance(statement, ast.Pass) or (
-        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    )
 
 
 def _skeleton(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> str:

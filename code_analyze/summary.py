@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from code_analyze.compare import OWN_SHARE, Comparison, FileChange, FilledBlock
+from code_analyze.report import OWN_SHARE, Comparison, FileChange, FilledBlock
 from code_analyze.tree import RULE
 
 # Names in the summary are the same wherever it is made, so that a TA's is byte for byte the student's.

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from autograder.scaffold import build_scaffold
 from code_analyze.analyze import main
 from code_analyze.blocks import find_blocks, find_markers
-from code_analyze.compare import Comparison, FilledBlock, compare
+from code_analyze.compare import compare
 from code_analyze.references import find_references, names_source, valid_reference
+from code_analyze.report import Comparison, FilledBlock
 from code_analyze.source import Comment
 from code_analyze.summary import to_json, to_text
 from code_analyze.tree import File, Tree
