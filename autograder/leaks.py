@@ -12,19 +12,22 @@ from pathlib import Path
 
 from autograder.lexer import Reading, is_name, read_code, readings
 from autograder.scaffold import LEFT_OUT_FOLDERS, build_scaffold
-from code_analyze.blocks import UNFILLED, find_blocks
+from code_analyze.blocks import UNFILLED, Block, find_blocks
 
 REFERENCE = "reference_solution"
-GUARDED = (REFERENCE, "tests/hidden", "autograder")
+HIDDEN = "tests/hidden"
+TA_SIDE = "autograder"
+GUARDED = (REFERENCE, HIDDEN, TA_SIDE)
 TEMPLATES = "autograder/handout"  # the student's README and the like: written to be handed out
 NOT_IMPORTED = ("autograder", "reference_solution", "tests.hidden", "tests.kit")
 BINARY_SUFFIXES = (".pt",)
 
-# Lengths in tokens, each some way above the longest run that is no leak in this repository (CONTRIBUTING.md).
-PART_OF_A_BLOCK = 9
-RENAMED = 14  # a shorter block is too common once its names are gone
+# Lengths in tokens from which on a run counts: above what this repository has by chance (CONTRIBUTING.md).
+WHOLE_STATEMENT = 6
+PART_OF_A_BLOCK = 14
+RENAMED_BLOCK = 15  # a shorter block is too common once its names are gone
 PART_OF_A_RENAMED_BLOCK = 20
-PART_OF_A_FILE = 48
+PART_OF_A_FILE = {REFERENCE: 48, HIDDEN: 48, TA_SIDE: 128}  # the TA's side and the kit start their commands alike
 TELLING = 4  # a block shorter than this is no secret where the given code has the same few tokens
 
 Tokens = tuple[str, ...]
@@ -71,89 +74,113 @@ def find_leaks(root: Path | str, files: Mapping[str, bytes]) -> list[str]:
         CourseError: the solution's TODO lines don't add up.
     """
     root = Path(root)
+    scaffold = build_scaffold(root / REFERENCE)
     texts = {name: text for name, content in files.items() if (text := _text(content)) is not None}
+    read = {name: readings(text) for name, text in texts.items()}
     leaks = _unreadable(files, texts) + _forbidden_paths(files)
     for name, text in texts.items():
         if name.endswith(".py"):
             leaks += _forbidden_imports(name, text)
-    read = {name: readings(text) for name, text in texts.items()}
-    return sorted(leaks + _find_blocks(root, read) + _find_files(root, files, read), key=_place)
+    leaks += _find_blocks(_read_solution(root, scaffold), read)
+    leaks += _find_files(root, scaffold, files, read)
+    return sorted(leaks, key=_place)
 
 
-def _find_blocks(root: Path, read: Mapping[str, list[Reading]]) -> list[str]:
-    scaffold = build_scaffold(root / REFERENCE)
+@dataclass
+class _Solution:
+    """What is looked for of the solution's blocks."""
+
+    blocks: dict[str, Tokens] = field(default_factory=dict)  # whole
+    parts: _Runs = field(default_factory=lambda: _Runs(tuple))
+    renamed: _Runs = field(default_factory=lambda: _Runs(_without_names))
+
+
+def _read_solution(root: Path, scaffold: Mapping[str, bytes]) -> _Solution:
     # What the exemption rests on is code outside the blocks, and that alone: no docstring, no comment, no title.
-    given = [_given_code(text.decode()) for name, text in scaffold.items() if name.endswith(".py")]
-    blocks: dict[str, Tokens] = {}
-    parts, renamed = _Runs(tuple), _Runs(_without_names)
+    given = [_given_code(_text(content)) for name, content in scaffold.items() if name.endswith(".py")]
+    solution = _Solution()
     for name in scaffold:
-        if not name.endswith(".py"):
-            continue
-        for block in find_blocks((root / REFERENCE / name).read_bytes().decode(), name):
-            tokens = read_code(block.body).tokens
+        text = _text((root / REFERENCE / name).read_bytes()) if name.endswith(".py") else ""
+        for block in find_blocks(text, name):
             source = f"block {block.number} of {REFERENCE}/{name}"
+            tokens = read_code(block.body).tokens
             if len(tokens) >= TELLING or (tokens and not any(_index(code, tokens) is not None for code in given)):
-                blocks[source] = tokens
-            parts.add(tokens, PART_OF_A_BLOCK, source)
-            if len(tokens) >= RENAMED:
-                renamed.add(tokens, min(len(tokens), PART_OF_A_RENAMED_BLOCK), source)
+                solution.blocks[source] = tokens
+            solution.parts.add(tokens, PART_OF_A_BLOCK, source)
+            for statement in _statements(text, block):
+                if len(statement) >= WHOLE_STATEMENT:
+                    solution.parts.add(statement, len(statement), source)
+            if len(tokens) >= RENAMED_BLOCK:
+                solution.renamed.add(tokens, min(len(tokens), PART_OF_A_RENAMED_BLOCK), source)
     for code in given:
-        parts.forget(code)
-        renamed.forget(code)
+        solution.parts.forget(code)
+        solution.renamed.forget(code)
+    return solution
 
+
+def _find_blocks(solution: _Solution, read: Mapping[str, list[Reading]]) -> list[str]:
     leaks = []
     for name, texts in read.items():
         found: dict[str, str] = {}
         for reading in texts:
-            for source, tokens in blocks.items():
+            for source, tokens in solution.blocks.items():
                 start = _index(reading.tokens, tokens)
                 if start is not None:
                     found.setdefault(source, f"{name}:{reading.lines[start]}: holds {source}")
-        for runs, what in (parts, "a part of {}"), (renamed, "{} under other names"):
-            for reading in texts:
-                for line, sources in runs.find(reading):
-                    if not any(source in found for source in sources):
-                        found[sources[0]] = f"{name}:{line}: holds {what.format(sources[0])}"
+        _find_runs(solution.parts, name, texts, found, "a part of {}")
+        _find_runs(solution.renamed, name, texts, found, "{} under other names")
         leaks += found.values()
     return leaks
 
 
-def _find_files(root: Path, files: Mapping[str, bytes], read: Mapping[str, list[Reading]]) -> list[str]:
-    public = [readings(text) for text in map(_text, build_scaffold(root / REFERENCE).values()) if text is not None]
-    whole: dict[object, str] = {}
+def _find_files(
+    root: Path, scaffold: Mapping[str, bytes], files: Mapping[str, bytes], read: Mapping[str, list[Reading]]
+) -> list[str]:
+    whole: dict[bytes | Tokens, str] = {}
     parts = _Runs(tuple)
-    for source, content in _guarded_files(root):
+    for folder, source, content in _guarded_files(root):
         text = _text(content)
-        if text is None:
-            whole[content] = source
-            continue
-        every = readings(text)[-1].tokens
-        if every:
-            whole[every] = source
-        for reading in readings(text):
-            parts.add(reading.tokens, PART_OF_A_FILE, source)
-    for texts in public:
-        whole.pop(texts[-1].tokens, None)
+        texts = readings(text) if text is not None else []
+        if not texts or texts[-1].tokens:  # an empty __init__.py is nobody's
+            whole[_identity(content, texts)] = source
+        if folder != REFERENCE or source.removeprefix(f"{REFERENCE}/") not in scaffold:  # there it is a block, or given
+            for reading in texts:
+                parts.add(reading.tokens, PART_OF_A_FILE[folder], source)
+    for content in scaffold.values():
+        text = _text(content)
+        texts = readings(text) if text is not None else []
+        whole.pop(_identity(content, texts), None)
         for reading in texts:
             parts.forget(reading.tokens)
 
     leaks = []
     for name, content in files.items():
-        source = whole.get(read[name][-1].tokens if name in read else content)
+        texts = read.get(name, [])
+        source = whole.get(_identity(content, texts))
         if source is not None:
             leaks.append(f"{name}: is {source}")
             continue
         found: dict[str, str] = {}
-        for reading in read.get(name, []):
-            for line, sources in parts.find(reading):
-                if not any(source in found for source in sources):
-                    found[sources[0]] = f"{name}:{line}: holds a part of {sources[0]}"
+        _find_runs(parts, name, texts, found, "a part of {}")
         leaks += found.values()
     return leaks
 
 
-def _guarded_files(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Give path and content of what must stay here; the files with blocks are left to the search for blocks."""
+def _find_runs(runs: _Runs, name: str, texts: list[Reading], found: dict[str, str], what: str) -> None:
+    """Add to `found`, by whose they are, the first of the runs in a file; what is found already stays as it is."""
+    for reading in texts:
+        for line, sources in runs.find(reading):
+            if not any(source in found for source in sources):
+                found[sources[0]] = f"{name}:{line}: holds {what.format(sources[0])}"
+
+
+def _identity(content: bytes, texts: list[Reading]) -> bytes | Tokens:
+    """What two copies of a file have in common: all of a text's tokens, or the bytes of what is no text."""
+    return texts[-1].tokens if texts else content
+
+
+def _guarded_files(root: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Give what must stay here: which of GUARDED it lies in, its path and its content."""
     for folder in GUARDED:
         for path in sorted((root / folder).rglob("*")):
             name = path.relative_to(root).as_posix()
@@ -161,7 +188,15 @@ def _guarded_files(root: Path) -> Iterator[tuple[str, bytes]]:
             private = any(part.startswith(".") or part in LEFT_OUT_FOLDERS for part in below)
             if private or name.startswith(f"{TEMPLATES}/") or not path.is_file():
                 continue
-            yield name, path.read_bytes()
+            yield folder, name, path.read_bytes()
+
+
+def _statements(solution: str, block: Block) -> Iterator[Tokens]:
+    """Give the block's statements, without those that hold others (`if`, `for`, ...)."""
+    for node in ast.walk(ast.parse(solution)):
+        is_simple = isinstance(node, ast.stmt) and not hasattr(node, "body")
+        if is_simple and block.start < node.lineno and node.end_lineno < block.end:
+            yield read_code(ast.get_source_segment(solution, node)).tokens
 
 
 def _given_code(scaffold: str) -> Tokens:
@@ -170,6 +205,8 @@ def _given_code(scaffold: str) -> Tokens:
 
 
 class _GivenCode(ast.NodeTransformer):
+    """Takes out what is no code: docstrings, and what the scaffold says in place of a block."""
+
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return ast.Pass() if is_text else self.generic_visit(node)

@@ -26,6 +26,7 @@ SMALL_BENCHMARK = "--steps 20 --repeats 1"
 IN_THE_REPOSITORY = {
     "python -m autograder scaffold": "",
     "python -m autograder scaffold --check": "",
+    "python -m autograder release": "",
     "python -m coursekit.extractors.train_lenet --data_dir data --out lenet.pt": "",
     "python benchmarks/training.py --data_dir data --levers --layers": SMALL_BENCHMARK,
     "python benchmarks/fid_distance.py": "--repeats 1 --features 16",
