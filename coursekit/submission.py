@@ -131,7 +131,7 @@ def _prepare(student_number: str, top: Path, anyway: bool, scratch: Path) -> tup
     for problem in analysis.problems():
         _warn(problem)
 
-    _step(3, "running the public checks (some 20 s)")
+    _step(3, "running the public checks, which takes some seconds")
     _run_checks(top, codes, scratch)
 
     _step(4, "packing")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,12 @@ IN_A_PROJECT = {
     "python main.py": SHORT,
     "python main.py --do_train --dataset digits --num_train_steps 2000": SHORT,
 }
+HANDING_IN = ["python code_analyze/analyze.py", "python -m coursekit submit STUDENT_NUMBER"]
 ELSEWHERE = {"make demo", "make test", "tensorboard --logdir ./runs"}
 
 
 def test_every_command_is_run_here():
-    assert set(COMMANDS) == {*IN_THE_REPOSITORY, *IN_A_PROJECT, *ELSEWHERE}
+    assert set(COMMANDS) == {*IN_THE_REPOSITORY, *IN_A_PROJECT, *HANDING_IN, *ELSEWHERE}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,18 @@ def test_a_command_of_a_student_who_has_filled_every_block(command, project, rep
     shutil.copytree(repository / "data", tmp_path / "data")
     flags = f"{IN_A_PROJECT[command]} --fid_extractor lenet"
     assert "generated against" in run(f"{command} {flags}", tmp_path, repository).stdout
+
+
+@pytest.mark.slow
+def test_a_student_who_has_filled_vae_hands_in(repository, tmp_path):
+    course = shutil.copytree(repository, tmp_path / "course", ignore=shutil.ignore_patterns("data"))
+    shutil.copytree(REFERENCE / "VAE", course / "codes" / "VAE", dirs_exist_ok=True)
+    (course / "Report.pdf").write_bytes(b"%PDF-1.7\n")
+    for command in HANDING_IN:
+        run(command.replace("STUDENT_NUMBER", "2021012345"), course, course)
+    with zipfile.ZipFile(course / "2021012345.zip") as archive:
+        assert archive.read("summary.txt") == (course / "code_analyze" / "summary.txt").read_bytes()
+        assert archive.read("codes/VAE/model.py") == (REFERENCE / "VAE" / "model.py").read_bytes()
 
 
 @pytest.mark.slow
