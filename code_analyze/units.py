@@ -6,7 +6,6 @@ made of line breaks, quotes, brackets and blanks; where statements differ, only 
 
 import ast
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,15 +38,17 @@ class Code:
 
     @property
     def units(self) -> list[Unit]:
-        """Statements and comments in one order; a comment on a statement's line belongs to the statement."""
-        notes = defaultdict(list)
-        for comment in self.comments:
-            if not comment.stands_alone:
-                notes[comment.line].append(comment.key)
+        """Statements and comments in one order; what shares a line with a statement belongs to it."""
+        notes = {comment.line: comment.key for comment in self.comments if not comment.stands_alone}
         statements = []
         for unit in self.statements:
-            inside = [key for line in range(unit.first, unit.last + 1) for key in notes.pop(line, ())]
-            statements.append(Unit((unit.key, *inside), unit.first, unit.last))
+            if statements and unit.first <= statements[-1].last:
+                before = statements.pop()
+                unit = Unit((*before.key, unit.key), before.first, max(before.last, unit.last))
+            else:
+                unit = Unit((unit.key,), unit.first, unit.last)
+            inside = [notes.pop(line) for line in range(unit.first, unit.last + 1) if line in notes]
+            statements.append(Unit((*unit.key, *inside), unit.first, unit.last))
         alone = [Unit(c.key, c.line, c.line) for c in self.comments if c.stands_alone or c.line in notes]
         return sorted(statements + alone, key=lambda unit: unit.first)
 

@@ -305,6 +305,13 @@ def comment_added(codes: Path) -> None:
 
 
 @case
+def statement_added_to_a_line(codes: Path) -> None:
+    fill_all(codes)
+    line = "        self._saved_tensor = None"
+    swap(codes / "VAE/trainer.py", line, line + "; torch.manual_seed(4711)")
+
+
+@case
 def comment_changed(codes: Path) -> None:
     fill_all(codes)
     swap(codes / "VAE/trainer.py", "# every few steps", "# at every step")

@@ -130,7 +130,7 @@ def tree_of(files: dict[str, str]) -> Tree:
     return Tree({name: File(name, text.encode(), text) for name, text in sorted(files.items())})
 
 
-LAYOUT = re.compile(r"[\s,;()\\]+")  # what may differ between two spellings of the same code
+LAYOUT = re.compile(r"[\s,;()\\'\"]+")  # what may differ between two spellings of the same code
 
 
 def is_code(line: str) -> bool:
@@ -142,7 +142,7 @@ def without_layout(lines: Iterable[str]) -> str:
 
 
 def words(lines: list[str]) -> Counter:
-    return Counter(word for line in lines for word in re.findall(r"\w+|[^\w\s,;()\\]", line))
+    return Counter(word for line in lines for word in re.findall(r"\w+|[^\w\s,;()\\'\"]", line))
 
 
 def marker_kinds(text: str) -> list[str]:
