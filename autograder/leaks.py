@@ -141,7 +141,7 @@ def _find_files(
     for folder, source, content in _guarded_files(root):
         text = _text(content)
         texts = readings(text) if text is not None else []
-        if not texts or texts[-1].tokens:  # an empty __init__.py is nobody's
+        if not texts or texts[0].tokens:  # an empty __init__.py is nobody's
             whole[_identity(content, texts)] = source
         if folder != REFERENCE or source.removeprefix(f"{REFERENCE}/") not in scaffold:  # there it is a block, or given
             for reading in texts:
@@ -176,7 +176,7 @@ def _find_runs(runs: _Runs, name: str, texts: list[Reading], found: dict[str, st
 
 def _identity(content: bytes, texts: list[Reading]) -> bytes | Tokens:
     """What two copies of a file have in common: all of a text's tokens, or the bytes of what is no text."""
-    return texts[-1].tokens if texts else content
+    return texts[0].tokens if texts else content
 
 
 def _guarded_files(root: Path) -> Iterator[tuple[str, str, bytes]]:

@@ -8,8 +8,9 @@ serve here, because most of these texts are not Python.
 import re
 from dataclasses import dataclass
 
-# What a line may begin with where code is quoted: a comment, a diff, a list, a line number, a Python session.
-_QUOTING = re.compile(r"^\s*(?:(?:>>>|\.\.\.|[#>|*+-]+|\d+[.:|)]?)(?:\s+|$))+|^\s*[#>|*+-]+")
+# What each line may begin with where code is quoted: in a comment, a diff, a list, a Python session ...
+_MARK = re.compile(r"^\s*(?:>>>|\.\.\.|#|[>|*+-]+)")
+_LINE_NUMBER = re.compile(r"^\s*#?\s*\d+\s*[.:|)+-]*(?=\s|$)")  # ... or in a listing
 _COMMENT = re.compile(r"#.*")
 _TOKEN = re.compile(
     r"""
@@ -43,12 +44,12 @@ def readings(text: str) -> list[Reading]:
     """Read a text in each way in which code may stand in it.
 
     Returns:
-        as code; as quoted code (commented out, in a diff, in a list), whose lines' first marks are dropped; and with
-        its comments read as code too. Readings that come to the same are there once.
+        first with its comments as code too; then as code; then without each line's first mark, or without its number,
+        where the code is quoted. Readings that come to the same are there once.
     """
     lines = text.split("\n")
-    quoted = _lex(_COMMENT.sub("", _QUOTING.sub("", line)) for line in lines)
-    return list(dict.fromkeys((read_code(text), quoted, _lex(lines))))
+    quoted = [_lex(_COMMENT.sub("", prefix.sub("", line)) for line in lines) for prefix in (_MARK, _LINE_NUMBER)]
+    return list(dict.fromkeys((_lex(lines), read_code(text), *quoted)))
 
 
 def is_name(token: str) -> bool:

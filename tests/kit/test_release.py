@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -373,6 +374,14 @@ def test_each_block_of_this_course_is_found_reformatted_and_commented(path, bloc
     label = f"block {block.number} of reference_solution/{path.parent.name}/{path.name}"
     found = find_leaks(REPOSITORY, {"tests/public/hint.md": f"Some words.\n{code}\n".encode()})
     assert f"tests/public/hint.md:2: holds {label}" in found
+
+
+@pytest.mark.parametrize("quoting", ["> ", "# ", "+ ", "- ", ">>> ", "\t", "12: ", "# 12 + "])
+@pytest.mark.parametrize(("path", "block"), BLOCKS)
+def test_each_block_of_this_course_is_found_where_it_is_quoted(path, block, quoting):
+    quoted = "\n".join(quoting + line for line in ["# an idea", *textwrap.dedent(block.body).splitlines()])
+    label = f"block {block.number} of reference_solution/{path.parent.name}/{path.name}"
+    assert f"README.md:2: holds {label}" in find_leaks(REPOSITORY, {"README.md": quoted.encode()})
 
 
 @pytest.mark.parametrize(("path", "block"), BLOCKS)
