@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from coursekit.errors import CourseError, Interrupted, one_line_errors
-from coursekit.submission import Refused, submit
 
 PROGRAM = "python -m coursekit"
 
@@ -41,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _submit(options: argparse.Namespace) -> None:
+    # Imported only now: from here on an interrupt is one line, and --help is quicker without.
+    from coursekit.submission import Refused, submit
+
     try:
         submit(options.student_number, _here(), options.out, options.anyway)
     except Refused as refused:

@@ -727,10 +727,11 @@ def test_an_interrupt_is_one_line_and_leaves_nothing(course, tmp_path):
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_help_comes_without_torch():
-    code = (
-        "import sys\nfrom coursekit.__main__ import main\ntry: main(['submit', '-h'])\nfinally: print(set(sys.modules))"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert "STUDENT_NUMBER" in shown.stdout and "'coursekit.submission'" in shown.stdout
+@pytest.mark.parametrize("arguments", [["--help"], ["submit", "--help"], ["submit", "1"]])
+def test_it_never_waits_for_torch(arguments, tmp_path):
+    code = "import sys\nfrom coursekit.__main__ import main\ntry: main(sys.argv[1:])\nfinally: print(set(sys.modules))"
+    environment = user_environment(tmp_path, PYTHONPATH=str(REPOSITORY))
+    command = [sys.executable, "-c", code, *arguments]
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "'coursekit.errors'" in shown.stdout
     assert "'torch'" not in shown.stdout and "'numpy'" not in shown.stdout
