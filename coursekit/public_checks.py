@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 
 CHECKS = Path("tests", "public")
 TIME_LIMIT_S = 300  # they take some 20 s; a block with an endless loop must not keep a student from handing in
+SENTENCE_LENGTH = 400  # an exception of a student's code may say anything
 # pytest names the exception before its message, and the phase where that isn't the test itself.
 _BEFORE_MESSAGE = re.compile(r"(?:failed on \w+ with \")?(?:AssertionError|Failed|NotImplementedError): ")
 
@@ -100,7 +102,7 @@ def _read(results: Path) -> Outcome:
 
 def _sentence(message: str) -> str:
     line = next((line.strip() for line in message.split("\n") if line.strip()), "no message")
-    return _BEFORE_MESSAGE.sub("", line, count=1)
+    return textwrap.shorten(_BEFORE_MESSAGE.sub("", line, count=1), SENTENCE_LENGTH, placeholder=" …")
 
 
 def _names(names: list[str]) -> str:

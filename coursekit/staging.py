@@ -26,8 +26,8 @@ class Staged:
         files: name below the course's folder, such as "codes/VAE/model.py" -> content, in the order of the names.
         problems: what should be handed in and can't be, one sentence each.
         links: names of links, which are not followed.
-        folders: names of folders that were left out.
-        kinds: how many files were left out, by kind.
+        folders: names of folders of code_analyze's rule that were left out.
+        kinds: how much else was left out, by kind.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -140,8 +140,10 @@ def _stage_folder(staged: Staged, folder: Path, prefix: str, only_python: bool) 
             if entry.name in RUN_FOLDERS:
                 staged.folders.add(entry.name)
                 _stage_folder(staged, path, f"{name}/", only_python=True)
-            elif entry.name in (*TOOL_FOLDERS, *SEALED_FOLDERS) or entry.name.startswith("."):
+            elif entry.name in (*TOOL_FOLDERS, *SEALED_FOLDERS):
                 staged.folders.add(entry.name)
+            elif entry.name.startswith("."):
+                staged.kinds["hidden"] += 1
             else:
                 _stage_folder(staged, path, f"{name}/", only_python)
         elif not only_python or path.suffix.lower() == PYTHON:

@@ -258,7 +258,7 @@ LEFT_OUT = {
     "codes/VAE/__pycache__/model.py": "__pycache__",
     "codes/VAE/.vscode/settings.json": ".vscode",
     "codes/.git/config.txt": ".git",
-    "codes/VAE/.cache/x.py": ".cache",
+    "codes/VAE/.cache/x.py": "3 hidden",
     "codes/VAE/venv/lib/x.py": "venv",
     "codes/VAE/.ipynb_checkpoints/model.py": ".ipynb_checkpoints",
     "codes/VAE/weights.pt": "1 *.pt",
@@ -266,8 +266,8 @@ LEFT_OUT = {
     "codes/VAE/fast.so": "1 *.so",
     "codes/images.PNG": "1 *.png",
     "codes/VAE/Makefile": "1 without a suffix",
-    "codes/VAE/.hidden.py": "2 hidden",
-    "codes/VAE/desktop.ini": "2 hidden",
+    "codes/VAE/.hidden.py": "3 hidden",
+    "codes/VAE/desktop.ini": "3 hidden",
     "codes/VAE/log.txt": "1 *.txt over 1 MB",
 }
 
