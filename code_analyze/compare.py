@@ -135,10 +135,10 @@ def _add_file(result: Comparison, pristine: File, file: File) -> None:
         _add_misplaced_references(result, file, outside)
 
     # The first three bytes may be a byte-order mark, which the text no longer shows.
-    if pristine.data[:3] == file.data[:3] and _without(old, old_touched) == _without(new, new_touched):
+    if pristine.data[:3] == file.data[:3] and _outside_text(old, old_touched) == _outside_text(new, new_touched):
         return
     old_units, new_units = _units(_skeleton(old, old_spans), _skeleton(new, new_spans), pristine.is_python)
-    changes = list(_changes(old, old_units, new, new_units))
+    changes = list(_changes(_outside(old, old_spans), old_units, _outside(new, new_spans), new_units))
     note = file.remark or ("" if changes else REFORMATTED)
     result.modifications.append(FileChange(pristine.name, file.name, note, changes))
 
@@ -147,15 +147,24 @@ def _skeleton(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> str:
     """A file with a `pass` in place of each intact block, and every other line where it was."""
     skeleton = list(lines)
     for start, end in spans:
-        at = lines[start - 1].index("#")
-        skeleton[start - 1] = f"{lines[start - 1][:at]}pass  {lines[start - 1][at:]}"
+        marker = lines[start - 1]
+        indent = marker[: marker.index("#")]
         skeleton[start : end - 1] = ["\n"] * (end - 1 - start)
+        if end - start > 1:
+            skeleton[start] = f"{indent}pass\n"
+        else:
+            skeleton[start - 1] = f"{indent}pass  {marker[len(indent) :]}"
     return "".join(skeleton)
 
 
-def _without(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[str]:
+def _outside(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> dict[int, str]:
+    """The lines outside the blocks, by number."""
     inside = {n for start, end in spans for n in range(start + 1, end)}
-    return [line for n, line in enumerate(lines, 1) if n not in inside]
+    return {n: line for n, line in enumerate(lines, 1) if n not in inside}
+
+
+def _outside_text(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> str:
+    return "".join(_outside(lines, spans).values())
 
 
 def _units(old: str, new: str, is_python: bool) -> tuple[list[Unit], list[Unit]]:
@@ -167,7 +176,9 @@ def _units(old: str, new: str, is_python: bool) -> tuple[list[Unit], list[Unit]]
     return line_units(old, indentation_counts=is_python), line_units(new, indentation_counts=is_python)
 
 
-def _changes(old: list[str], old_units: list[Unit], new: list[str], new_units: list[Unit]) -> Iterator[Change]:
+def _changes(
+    old: dict[int, str], old_units: list[Unit], new: dict[int, str], new_units: list[Unit]
+) -> Iterator[Change]:
     """List the lines of the statements, comments or lines that differ."""
     matcher = SequenceMatcher(None, [u.key for u in old_units], [u.key for u in new_units], autojunk=False)
     for tag, i, i_end, j, j_end in matcher.get_opcodes():
@@ -182,6 +193,6 @@ def _changes(old: list[str], old_units: list[Unit], new: list[str], new_units: l
                 yield from (Change("+", *line) for line in added[m:m_end])
 
 
-def _lines_of(units: Sequence[Unit], lines: Sequence[str]) -> list[tuple[int, str]]:
+def _lines_of(units: Sequence[Unit], lines: dict[int, str]) -> list[tuple[int, str]]:
     numbers = sorted({n for unit in units for n in range(unit.first, unit.last + 1)})
-    return [(n, lines[n - 1].rstrip("\r\n")) for n in numbers if lines[n - 1].strip()]
+    return [(n, lines[n].rstrip("\r\n")) for n in numbers if n in lines and lines[n].strip()]

@@ -38,11 +38,18 @@ def split_lines(source: str) -> list[str]:
     return _LINE.findall(source)
 
 
-@functools.lru_cache(maxsize=8)  # the same file is asked for its TODO lines, its references and its comments
 def find_comments(source: str) -> tuple[Comment, ...]:
     """Find every comment. In a file that isn't Python (yet), every line that begins with a # is one."""
-    if "#" not in source:
-        return ()
+    comments = python_comments(source)
+    if comments is not None:
+        return comments
+    lines = ((number, line.strip()) for number, line in enumerate(split_lines(source.removeprefix("\ufeff")), 1))
+    return tuple(Comment(number, text, True) for number, text in lines if text.startswith("#"))
+
+
+@functools.lru_cache(maxsize=8)  # the same file is asked for its TODO lines, its references and its comments
+def python_comments(source: str) -> tuple[Comment, ...] | None:
+    """Find every comment of a file that Python's tokenizer can read; None for one that it can't."""
     lines = split_lines(source.removeprefix("\ufeff"))
     readline = io.StringIO("".join(lines), newline=None).readline
     try:
@@ -50,8 +57,7 @@ def find_comments(source: str) -> tuple[Comment, ...]:
             warnings.simplefilter("ignore")  # a student's "\d" is not ours to complain about
             comments = [token for token in tokenize.generate_tokens(readline) if token.type == tokenize.COMMENT]
     except (tokenize.TokenError, SyntaxError, ValueError):
-        alone = ((number, line.strip()) for number, line in enumerate(lines, 1))
-        return tuple(Comment(number, text, True) for number, text in alone if text.startswith("#"))
+        return None
     return tuple(
         Comment(row, token.string.rstrip("\r\n"), not lines[row - 1][:column].strip(_BLANKS))
         for token in comments

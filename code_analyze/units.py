@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from code_analyze.source import TAB_WIDTH, Comment, find_comments, split_lines
+from code_analyze.source import TAB_WIDTH, Comment, python_comments, split_lines
 
 # The fields of a statement that hold statements, in the order in which they are written.
 _SUITES = ("body", "handlers", "orelse", "finalbody", "cases")
@@ -65,9 +65,11 @@ def read_code(source: str) -> Code | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source.removeprefix("\ufeff"))
-            comments = find_comments(source)
             statements = list(_statements(tree, 0))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    comments = python_comments(source)
+    if comments is None:  # the tokenizer is stricter than the parser about a stray backslash
         return None
     alone = {comment.line for comment in comments if comment.stands_alone}
     return Code(_with_gaps(statements, split_lines(source), alone), comments)

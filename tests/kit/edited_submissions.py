@@ -354,6 +354,23 @@ def outside_that_is_not_python(codes: Path) -> None:
     swap(codes / "VAE/trainer.py", "        self.model = model\n", "        self.model = model)\n")
 
 
+@case
+def stray_backslash_beside_a_comment(codes: Path) -> None:
+    """Python reads this file, its tokenizer does not."""
+    fill_all(codes)
+    swap(codes / "VAE/model.py", '    """Has two blocks."""\n', '    """Has two blocks."""  # hidden\n\\\n')
+
+
+@case
+def block_copied_outside(codes: Path) -> None:
+    """The block's old line, outside it: equal to what stood in the block, and yet new."""
+    placeholder = (
+        '    raise NotImplementedError("TODO: block 1 of GAN/model.py is not filled in yet: an image from z")\n'
+    )
+    fill_all(codes)
+    swap(codes / "GAN/model.py", "    # Block 1: an image from z\n", "    # Block 1: an image from z\n" + placeholder)
+
+
 # Nothing but layout
 
 
