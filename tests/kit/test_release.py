@@ -443,6 +443,23 @@ def test_what_the_solution_itself_gives_away_outside_its_blocks_is_a_leak(course
     assert all(leak in line for line in found)
 
 
+@pytest.mark.parametrize(("body", "is_secret"), [("return images", False), ("return codes", True)])
+def test_a_block_of_two_words_is_a_secret_unless_the_given_code_has_them_too(course, out, body, is_secret):
+    block = f"\n\ndef tail(codes):\n    # Block 4: the end\n    # TODO START\n    {body}\n    # TODO END\n"
+    append(course, "reference_solution/VAE/model.py", block)
+    append(course, "Report_template.md", f"Should it {body}?\n")
+    if is_secret:
+        assert problems(course, out) == ["Report_template.md:2: holds block 4 of reference_solution/VAE/model.py"]
+    else:
+        release(course, out)
+
+
+def test_a_solution_with_a_byte_order_mark_and_windows_line_ends_is_guarded_too(course, out):
+    write(course, {"reference_solution/VAE/model.py": "\ufeff" + MODEL.replace("\n", "\r\n")})
+    append(course, "Report_template.md", TWO_LINES)
+    assert problems(course, out) == ["Report_template.md:2: holds block 2 of reference_solution/VAE/model.py"]
+
+
 def test_a_title_that_holds_its_block_is_a_leak(course, out):
     model = MODEL.replace("# Block 2: encode and decode", f"# Block 2: {' '.join(TWO_LINES.split())}")
     write(course, {"reference_solution/VAE/model.py": model})
