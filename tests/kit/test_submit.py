@@ -559,6 +559,7 @@ def test_an_analyze_that_breaks_is_one_line(course, hand_in):
 
 def test_passing_checks_are_counted(course, hand_in):
     write(course, {"tests/public/conftest.py": CONFTEST.encode(), "tests/public/test_vae.py": PASSING.encode()})
+    write(course, {"pytest.ini": b"[pytest]\nfilterwarnings = error\n"})
     done = hand_in(cwd=course / "codes")
     assert "1 passed, 0 failed, 0 skipped\n      remark: one channel only\n" in done.out
     assert done.warnings == ""
