@@ -358,7 +358,8 @@ def outside_that_is_not_python(codes: Path) -> None:
 def stray_backslash_beside_a_comment(codes: Path) -> None:
     """Python reads this file, its tokenizer does not."""
     fill_all(codes)
-    swap(codes / "VAE/model.py", '    """Has two blocks."""\n', '    """Has two blocks."""  # hidden\n\\\n')
+    line = "        super().__init__()"
+    swap(codes / "VAE/model.py", line + "\n", line + "  # hidden\n\\\n")
 
 
 @case
