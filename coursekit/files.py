@@ -27,7 +27,7 @@ def write_atomically(path: Path | str, content: bytes | str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)  # mkstemp makes files that only their owner can read
+            os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

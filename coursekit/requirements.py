@@ -60,12 +60,14 @@ def _missing_files(staged: Staged, project: str) -> list[str]:
 
 
 def _unfilled_blocks(analysis: Analysis, project: str) -> list[str]:
-    """Name the blocks without code; of an optional project only where others have some.
-
-    Whether a block with damaged TODO lines is filled can't be told; analyze.py names it as a problem.
-    """
+    """Name the blocks without code, or without their TODO lines; of an optional project only where others have code."""
     blocks = analysis.blocks(project)
     if project != REQUIRED_PROJECT and not any(block["is_filled"] for block in blocks):
         return []
-    unfilled = [block for block in blocks if not block["is_filled"] and block["line"] is not None]
-    return [f"{CODES}/{b['file']}:{b['line']}: block {b['number']} is not filled in" for b in unfilled]
+    return [
+        f"{CODES}/{block['file']}:{block['line']}: block {block['number']} is not filled in"
+        if block["line"] is not None
+        else f"{CODES}/{block['file']}: block {block['number']} has lost its TODO lines: put them back around your code"
+        for block in blocks
+        if not block["is_filled"]
+    ]

@@ -436,6 +436,10 @@ REFUSED = {
         put("codes/VAE/trainer.py", GIVEN["codes/VAE/trainer.py"]),
         "codes/VAE/trainer.py:41: block 1 is not filled in",
     ),
+    "TODO lines gone": (
+        put("codes/VAE/trainer.py", filled("codes/VAE/trainer.py").replace(b"# TODO END", b"# the end")),
+        "codes/VAE/trainer.py: block 1 has lost its TODO lines: put them back around your code",
+    ),
     "too large": (grow("Report.pdf", 50_000_001), "what is handed in has 50,0"),
 }
 
@@ -530,12 +534,11 @@ def test_a_file_that_cannot_be_read_is_refused(course, hand_in, monkeypatch):
 
 
 def test_a_problem_is_a_warning_and_the_zip_is_made(course, hand_in):
-    model = (course / "codes" / "VAE" / "model.py").read_text()
-    write(course, {"codes/VAE/model.py": model.replace("        # TODO END\n", "", 1).encode()})
+    write(course, {"codes/VAE/model.py": filled("codes/VAE/model.py") + b"# TODO START\n# TODO END\n"})
     write(course, {"codes/VAE/broken.py": b"def"})
     done = hand_in()
     assert (done.status, done.refusals) == (0, [])
-    assert "warning: codes/VAE/model.py:" in done.warnings and "'# TODO END' of block 1" in done.warnings
+    assert "warning: codes/VAE/model.py:" in done.warnings and "a '# TODO END' was added" in done.warnings
     assert "warning: codes/VAE/broken.py: not valid Python" in done.warnings
     assert b"# Problems" in unzip(course)["summary.txt"]
 
