@@ -186,8 +186,9 @@ def _run_checks(top: Path, codes: Path, scratch: Path) -> None:
 def _refuse_or_warn(final: list[str], problems: list[str], anyway: bool) -> None:
     """Refuse for a final problem, and for any other where the student doesn't want the zip anyway."""
     if final or (problems and not anyway):
-        hint = "mend them" if final else "mend them, or add --anyway to hand in all the same"
-        raise Refused([*final, *problems], hint)
+        reasons = [*final, *problems]
+        mend = "mend it" if len(reasons) == 1 else "mend them"
+        raise Refused(reasons, mend if final else f"{mend}, or add --anyway to hand in all the same")
     for problem in problems:
         _warn(f"handed in all the same: {problem}")
 

@@ -453,7 +453,7 @@ def test_what_is_missing_or_wrong_is_refused_in_one_line_unless_it_is_wanted(cou
     assert done.status == 1
     assert len(done.refusals) == 2
     assert done.refusals[0].startswith(f"python -m coursekit: {line}")
-    assert "no zip was written: 1 problem; mend them, or add --anyway" in done.refusals[1]
+    assert "no zip was written: 1 problem; mend it, or add --anyway" in done.refusals[1]
     assert zips(course) == [f"{NUMBER}.zip"]
     assert (course / f"{NUMBER}.zip").read_bytes() == b"older"
 
