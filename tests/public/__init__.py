@@ -1,0 +1,1 @@
+"""What a student can check before handing in; conftest.py says how."""
