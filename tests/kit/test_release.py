@@ -384,12 +384,10 @@ def test_each_block_of_this_course_is_found_where_it_is_quoted(path, block, quot
     assert f"README.md:2: holds {label}" in find_leaks(REPOSITORY, {"README.md": quoted.encode()})
 
 
-@pytest.mark.parametrize(("path", "block"), BLOCKS)
+@pytest.mark.parametrize(("path", "block"), [param for param in BLOCKS if len(param.values[1].lines) > 1])
 @pytest.mark.parametrize("half", ["first", "second"])
 def test_half_of_each_longer_block_of_this_course_is_found(path, block, half):
     lines = block.lines
-    if len(lines) == 1:
-        pytest.skip("a block of one line")
     kept = lines[: (len(lines) + 1) // 2] if half == "first" else lines[len(lines) // 2 :]
     found = find_leaks(REPOSITORY, {"coursekit/hint.md": "\n".join(kept).encode()})
     assert any("block" in leak and f"{path.parent.name}/{path.name}" in leak for leak in found), found
@@ -739,8 +737,6 @@ def test_a_folder_that_can_t_be_written_is_one_line(course, tmp_path):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    if not any((REPOSITORY / "tests" / "public").glob("test_*.py")):
-        pytest.skip("no public tests to release")
     return release(REPOSITORY, tmp_path_factory.mktemp("released") / "handout").archive
 
 
