@@ -85,7 +85,7 @@ def line_units(source: str, indentation_counts: bool) -> list[Unit]:
     units = []
     for number, line in enumerate(split_lines(source.removeprefix("\ufeff")), 1):
         words = line.split()
-        if words:
+        if words and words != ["\\"]:  # a lone backslash only joins lines
             expanded = line.expandtabs(TAB_WIDTH)
             indent = len(expanded) - len(expanded.lstrip()) if indentation_counts else 0
             units.append(Unit((indent, *words), number, number))

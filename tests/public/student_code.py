@@ -220,8 +220,8 @@ class Project:
         if forgotten:
             return CodeStopped(f"{at}{forgotten}.")
         sentence = f"{at}{what} stops with {_named(error)}."
-        # The same mistake shows in several lines that come across it.
-        return CodeStopped(sentence, (type(error), str(error)))
+        # Other checks may come across the same mistake in other lines, or in this line with other numbers.
+        return CodeStopped(sentence, (type(error), str(error)), (type(error), where))
 
     def _forgotten(self, error: BaseException) -> str | None:
         """Which block leaves a name without a value that the given lines after it use."""

@@ -46,9 +46,8 @@ def test_loss_of_the_discriminator_is_reported(gan):
     """The first thing that train_step returns is D's loss, averaged over the batch, of the real and the fake half."""
     step = run_whole_step(gan)
     right, mistakes = as_numbers(losses_of_D(step))
-    right_gradient, _ = gradients_for_D(step)
-    if not is_close(step.reported["loss_D"], right) and not is_near(step.gradient_D, right_gradient):
-        pytest.skip("waits for the check of the gradient that D is updated with")
+    if not is_close(step.reported["loss_D"], right):
+        wait_for_right_gradient("D", step.gradient_D, gradients_for_D(step))
     check_number("loss_D", step.reported["loss_D"], right, mistakes, LOOK_D)
 
 
@@ -57,9 +56,8 @@ def test_loss_of_the_generator_is_reported(gan):
     """The second thing that train_step returns is G's loss, averaged over the batch."""
     step = run_whole_step(gan)
     right, mistakes = as_numbers(losses_of_G(step, step.netG(step.z)))
-    right_gradient, _ = gradients_for_G(step)
-    if not is_close(step.reported["loss_G"], right) and not is_near(step.gradient_G, right_gradient):
-        pytest.skip("waits for the check of the gradient that G is updated with")
+    if not is_close(step.reported["loss_G"], right):
+        wait_for_right_gradient("G", step.gradient_G, gradients_for_G(step))
     check_number("loss_G", step.reported["loss_G"], right, mistakes, LOOK_G)
 
 
@@ -77,6 +75,8 @@ def test_mean_judgement_is_reported(gan, name):
     _, right = means[name]
     mistakes = {f"it is {what}": mean.item() for what, mean in means.values()}
     mistakes["it is summed over the batch, not averaged"] = right.item() * BATCH
+    if not is_close(step.reported[name], right.item()) and name != "D_G_z2":
+        wait_for_right_gradient("D", step.gradient_D, gradients_for_D(step))
     check_number(name, step.reported[name], right.item(), mistakes, LOOK_REPORTED)
 
 
@@ -162,3 +162,10 @@ def gradients_for_G(step: Step) -> tuple[Tensor, dict[str, Tensor]]:
     right, mistakes = as_gradients(losses_of_G(step, step.netG(step.z)), step.netG)
     none = torch.zeros_like(right)
     return right, {"there is none: in block 3 the fakes must not be detached": none, **mistakes}
+
+
+def wait_for_right_gradient(player: str, found: Tensor, gradients: tuple[Tensor, dict[str, Tensor]]) -> None:
+    """Leave a wrong number to the check of the gradient, where that is wrong too."""
+    right, _ = gradients
+    if not is_near(found, right):
+        pytest.skip(f"waits for the check of the gradient that {player} is updated with")

@@ -126,9 +126,13 @@ def compare_decoder(ran: list[Layer], stopped: CodeStopped | None) -> None:
 
 
 def compare_encoder(ran: list[Layer], stopped: CodeStopped | None) -> None:
-    """Stop unless the first layers that ran are the encoder's."""
-    layers, _, _ = divide(ran)
+    """Stop unless the layers that ran before the decoder's are the encoder's."""
+    layers, _, rest = divide(ran)
     compare_layers(layers, stopped, vae_encoder, latent_dim=LATENT_DIM)
+    decoder = vae_decoder(LATENT_DIM)
+    if len(rest) > len(decoder) and rest[0].turns != decoder[0].turns:
+        last = vae_encoder(LATENT_DIM)[-1]
+        raise CodeStopped(f"{last} is the encoder's last layer, and {rest[0].kind} ran between it and the decoder.")
 
 
 def divide(ran: list[Layer]) -> tuple[list[Layer], list[Layer], list[Layer]]:
