@@ -1,11 +1,10 @@
 """`python -m autograder ...`: the TA's and the instructor's commands."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from autograder.leaks import REFERENCE
-from autograder.release import Refused, release
+from autograder.release import release
 from autograder.scaffold import build_scaffold, stale_files, write_scaffold
 from code_analyze.blocks import find_blocks
 from coursekit.errors import CourseError, one_line_errors
@@ -65,12 +64,7 @@ def _scaffold(options: argparse.Namespace) -> None:
 
 def _release(options: argparse.Namespace) -> None:
     root = _repository()
-    try:
-        written = release(root, options.out or root / HANDOUT)
-    except Refused as refused:
-        for problem in refused.problems:
-            print(problem, file=sys.stderr)
-        raise
+    written = release(root, options.out or root / HANDOUT)
     print(f"{written.folder}: {written.num_files} files, {written.num_bytes:,} bytes")
     print(f"{written.archive}: {written.archive_bytes:,} bytes, sha256 {written.archive_sha256}")
 

@@ -6,7 +6,6 @@ The same repository gives the same bytes, whoever builds it, wherever and whenev
 import ctypes
 import glob
 import hashlib
-import io
 import os
 import shutil
 import sys
@@ -18,7 +17,8 @@ from pathlib import Path
 
 from autograder.leaks import GUARDED, REFERENCE, TEMPLATES, find_leaks
 from autograder.scaffold import LEFT_OUT_FOLDERS, build_scaffold
-from coursekit.errors import CourseError
+from coursekit.archive import pack
+from coursekit.errors import CourseError, Refused
 from coursekit.files import TEMPORARY_SUFFIX, write_atomically
 
 # An allow-list: what an editor, a run or an instructor leaves beside these files stays here.
@@ -39,17 +39,6 @@ CHECKSUMS = "SHA256SUMS"  # by which a later release, or `sha256sum -c`, tells t
 CACHES = {"__pycache__", ".pytest_cache"}  # nobody's work
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
-UNIX = 3  # a zip entry's "create system"
-
-
-class Refused(CourseError):
-    """A handout that must not be written. `problems` has one line for each reason."""
-
-    def __init__(self, problems: list[str]):
-        reasons = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"nothing was written: {reasons}")
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -81,8 +70,9 @@ def release(root: Path | str, out: Path | str) -> Release:
     files = build_handout(root)
     problems = [*_missing(root), *_links(root), *find_leaks(root, files), *_in_the_way(root, out, archive)]
     if problems:
-        raise Refused(problems)
-    packed = pack(files, out.name)
+        raise Refused(problems, "nothing was written")
+    # Stored: compressed bytes differ from one zlib to the next, and weights don't get smaller anyway.
+    packed = pack({f"{out.name}/{name}": content for name, content in files.items()}, zipfile.ZIP_STORED)
     _write(files, packed, out, archive)
     num_bytes = sum(map(len, files.values()))
     return Release(out, archive, len(files), num_bytes, len(packed), hashlib.sha256(packed).hexdigest())
@@ -104,20 +94,6 @@ def build_handout(root: Path | str) -> dict[str, bytes]:
     sums = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     files[CHECKSUMS] = "".join(sums).encode()
     return dict(sorted(files.items()))
-
-
-def pack(files: Mapping[str, bytes], top: str) -> bytes:
-    """Make a zip of files, all of them below one folder `top`: the same bytes on every machine."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(f"{top}/{name}", ZIP_TIME)
-            entry.create_system = UNIX
-            entry.external_attr = (0o100000 | FILE_MODE) << 16
-            # Stored: compressed bytes differ from one zlib to the next, and weights don't get smaller anyway.
-            entry.compress_type = zipfile.ZIP_STORED
-            archive.writestr(entry, files[name])
-    return buffer.getvalue()
 
 
 def _collected(root: Path) -> list[str]:

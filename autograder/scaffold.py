@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 
 from code_analyze.blocks import MarkerError, empty_blocks
+from code_analyze.tree import RUN_FOLDERS, SCAFFOLD_SUFFIXES
 from coursekit.errors import CourseError
 from coursekit.files import write_atomically
 
-# An allow-list: what an editor or a run leaves beside the solution ("model.py.orig") would give the solution away.
-BUILT_SUFFIXES = (".py", ".md", ".txt")
-LEFT_OUT_FOLDERS = {"__pycache__", "data", "results", "runs"}
+LEFT_OUT_FOLDERS = {"__pycache__", *RUN_FOLDERS}
 
 
 def build_scaffold(reference_dir: Path | str) -> dict[str, bytes]:
@@ -93,7 +92,7 @@ def _built_files(folder: Path) -> list[str]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in LEFT_OUT_FOLDERS]
         below = Path(parent).relative_to(folder)
-        names += [(below / n).as_posix() for n in files if not n.startswith(".") and n.endswith(BUILT_SUFFIXES)]
+        names += [(below / n).as_posix() for n in files if not n.startswith(".") and n.endswith(SCAFFOLD_SUFFIXES)]
     return sorted(names)
 
 

@@ -18,6 +18,8 @@ from code_analyze.source import split_lines
 MAX_BYTES = 1 << 20  # a larger file is named and not read
 PYTHON = ".py"
 
+# An allow-list: what an editor or a run leaves beside the solution ("model.py.orig") would give the solution away.
+SCAFFOLD_SUFFIXES = (PYTHON, ".md", ".txt")
 RUN_FOLDERS = ("data", "results", "runs")
 TOOL_FOLDERS = (
     "__pycache__",
@@ -115,7 +117,7 @@ def read_scaffold(folder: Path) -> Tree:
     """
     files = {}
     for name, file in read_tree(folder).files.items():
-        if "/" not in name or not name.endswith((PYTHON, ".md", ".txt")) or file.text is None:
+        if "/" not in name or not name.endswith(SCAFFOLD_SUFFIXES) or file.text is None:
             continue
         try:
             text = empty_blocks(file.text, f"{folder.name}/{name}") if file.is_python else file.text

@@ -41,14 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _submit(options: argparse.Namespace) -> None:
     # Imported only now: from here on an interrupt is one line, and --help is quicker without.
-    from coursekit.submission import Refused, submit
+    from coursekit.submission import submit
 
-    try:
-        submit(options.student_number, _here(), options.out, options.anyway)
-    except Refused as refused:
-        for problem in refused.problems:
-            print(f"{PROGRAM}: {problem}", file=sys.stderr)
-        raise
+    submit(options.student_number, _here(), options.out, options.anyway)
 
 
 def _here() -> Path:

@@ -17,6 +17,21 @@ class CourseError(Exception):
     """Something the user can mend. The message says what is wrong, with what, and what to do, in one line."""
 
 
+class Refused(CourseError):
+    """Something that is not done for several reasons at once.
+
+    Args:
+        problems: one line for each reason.
+        what: what was not done, such as "no zip was written".
+        hint: what to do, or "".
+    """
+
+    def __init__(self, problems: list[str], what: str, hint: str = ""):
+        reasons = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"{what}: {reasons}" + (f"; {hint}" if hint else ""))
+        self.problems = problems
+
+
 class Interrupted(CourseError):
     """The user stopped a run; the message says how to go on."""
 
@@ -38,6 +53,8 @@ def one_line_errors(program: str) -> Iterator[None]:
     except KeyboardInterrupt:
         _end(program, "stopped", 128 + signal.SIGINT)
     except CourseError as error:
+        for problem in getattr(error, "problems", []):
+            print(f"{program}: {problem}", file=sys.stderr)
         _end(program, error, 1)
     except NotImplementedError as error:
         if not str(error).startswith(UNFILLED):

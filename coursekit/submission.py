@@ -13,7 +13,8 @@ from pathlib import Path
 
 from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY, Analysis, analyze
-from coursekit.errors import CourseError
+from coursekit.archive import pack
+from coursekit.errors import CourseError, Refused
 from coursekit.files import write_atomically
 from coursekit.public_checks import run_public_checks
 from coursekit.requirements import (
@@ -26,21 +27,8 @@ from coursekit.requirements import (
 )
 from coursekit.staging import CODES, Staged, find_report, find_top, stage_codes
 
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold: the same files give the same zip
-UNIX = 3  # a zip entry's "create system"
-FILE_MODE = 0o100644
-
 NUM_STEPS = 5
 SHOWN_FILES = 30
-
-
-class Refused(CourseError):
-    """A submission that is not packed. `problems` has one line for each reason."""
-
-    def __init__(self, problems: list[str], hint: str):
-        reasons = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"no zip was written: {reasons}; {hint}")
-        self.problems = [visible(problem) for problem in problems]
 
 
 def submit(student_number: str, start: Path, out: Path | None = None, anyway: bool = False) -> Path:
@@ -71,18 +59,6 @@ def submit(student_number: str, start: Path, out: Path | None = None, anyway: bo
     path = write_atomically((out or top).absolute() / f"{student_number}.zip", archive)
     _show(path, archive, files, analysis)
     return path
-
-
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """Make a zip of files by name; the same files give the same bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, ZIP_TIME)
-            entry.create_system = UNIX
-            entry.external_attr = FILE_MODE << 16
-            archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
 
 
 def verify(archive: bytes, files: Mapping[str, bytes], top: Path, scratch: Path) -> None:
@@ -188,7 +164,8 @@ def _refuse_or_warn(final: list[str], problems: list[str], anyway: bool) -> None
     if final or (problems and not anyway):
         reasons = [*final, *problems]
         mend = "mend it" if len(reasons) == 1 else "mend them"
-        raise Refused(reasons, mend if final else f"{mend}, or add --anyway to hand in all the same")
+        hint = mend if final else f"{mend}, or add --anyway to hand in all the same"
+        raise Refused([visible(reason) for reason in reasons], "no zip was written", hint)
     for problem in problems:
         _warn(f"handed in all the same: {problem}")
 

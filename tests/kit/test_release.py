@@ -19,10 +19,10 @@ from conftest import REFERENCE, REPOSITORY, user_environment
 
 from autograder import release as release_module
 from autograder.leaks import find_leaks
-from autograder.release import Refused, build_handout, release
+from autograder.release import build_handout, release
 from autograder.scaffold import build_scaffold
 from code_analyze.blocks import fill_blocks, find_blocks
-from coursekit.errors import CourseError
+from coursekit.errors import CourseError, Refused
 
 MODEL = '''\
 """A model."""
@@ -411,8 +411,8 @@ def test_the_command_prints_every_problem_and_ends_in_one_line(course):
     ran = command(course)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.splitlines() == [
-        "Report_template.md:2: holds block 2 of reference_solution/VAE/model.py",
-        f"coursekit/data.py:4: holds {BLOCK_3}",
+        "python -m autograder: Report_template.md:2: holds block 2 of reference_solution/VAE/model.py",
+        f"python -m autograder: coursekit/data.py:4: holds {BLOCK_3}",
         "python -m autograder: nothing was written: 2 problems",
     ]
     assert not (course / "handout").exists() and not (course / "handout.zip").exists()
