@@ -841,6 +841,17 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
         VAE_MODEL,
         [block(2, "z = torch.distributions.Normal(mu, log_sigma.exp()).rsample()")],
     ),
+    "weights without layers": (
+        VAE_MODEL,
+        [
+            swap("            nn.Linear(2 * latent_dim, 2 * latent_dim),\n", ""),
+            swap(
+                "self.decoder = ",
+                "self.W = nn.Parameter(torch.randn(2, 2 * latent_dim, latent_dim))\n        self.decoder = ",
+            ),
+            swap("self.encoder(x).chunk(2, dim=1)", "(self.encoder(x) @ torch.cat([*self.W], 1)).chunk(2, 1)"),
+        ],
+    ),
     "lists": (VAE_MODEL, [swap("return recon_x, mu, log_sigma", "return [recon_x, mu, log_sigma]")]),
     "one channel only": (VAE_MODEL, [swap("num_channels, 16", "1, 16"), swap("16, num_channels", "16, 1")]),
     "a warning": (
@@ -921,6 +932,10 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
             swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs)"),
             swap("loss_D_fake.backward()", "loss_D_fake.backward(retain_graph=True)"),
         ],
+    ),
+    "G's gradients cleared more often": (
+        GAN_TRAINER,
+        [swap("        D_real = ", "        self._netG.zero_grad()\n        D_real = ")],
     ),
     "one backward pass of a sum": (
         GAN_TRAINER,

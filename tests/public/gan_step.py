@@ -72,7 +72,7 @@ class Step:
     z: Tensor
     netG: SmallGenerator
     netD: SmallDiscriminator
-    updated_netD: SmallDiscriminator | None = None  # never in what run_step returns
+    updated_netD: SmallDiscriminator | None = None  # run_step returns no step without it
     num_steps: dict[str, int] = field(default_factory=lambda: {"D": 0, "G": 0})
     gradient_D: Tensor | None = None
     gradient_G: Tensor | None = None
@@ -139,7 +139,8 @@ def _watch(optimD, optimG, netD: SmallDiscriminator, netG: SmallGenerator, step:
 
     def before_D(*_) -> None:
         step.gradient_D = gradients(netD)
-        step.reaches_G = bool((gradients(netG) != LEFTOVER).any())
+        in_G = gradients(netG)
+        step.reaches_G = bool(((in_G != LEFTOVER) & (in_G != 0)).any())
 
     def after_D(*_) -> None:
         step.num_steps["D"] += 1

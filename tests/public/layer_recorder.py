@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .layer_tables import CONV, FC, TRANSPOSED
+from .layer_tables import CONV, FC, NO_ACTIVATION, TRANSPOSED
 from .student_code import CodeStopped
 
-NOTHING = "no activation"
 # What may stand between two layers, as a student would name it.
 ACTIVATIONS = {
-    NOTHING: lambda x: x,
+    NO_ACTIVATION: lambda x: x,
     "ReLU": F.relu,
     "LeakyReLU": F.leaky_relu,
     "LeakyReLU(0.2)": lambda x: F.leaky_relu(x, 0.2),
@@ -31,7 +30,7 @@ ACTIVATIONS = {
     "Softplus": F.softplus,
 }
 # Those that are looked for beside batch normalisation, and how exactly its weight can be told from what came out.
-BESIDE_BN = {NOTHING: 1e-3, "ReLU": 1e-3, "LeakyReLU": 1e-3, "LeakyReLU(0.2)": 1e-3, "Sigmoid": 0.1, "Tanh": 0.1}
+BESIDE_BN = {NO_ACTIVATION: 1e-3, "ReLU": 1e-3, "LeakyReLU": 1e-3, "LeakyReLU(0.2)": 1e-3, "Sigmoid": 0.1, "Tanh": 0.1}
 
 
 @dataclass
@@ -107,8 +106,11 @@ def stands_between(given: Tensor, taken: Tensor) -> list[str]:
     taken = taken.reshape(given.shape)
     for name, tolerance in BESIDE_BN.items():
         if _same_normalised(_normalise(given), taken, name, tolerance):
-            found.append("BN" if name == NOTHING else f"BN + {name}")
-        if _same_normalised(_normalise(ACTIVATIONS[name](given)), taken, NOTHING, tolerance) and name != NOTHING:
+            found.append("BN" if name == NO_ACTIVATION else f"BN + {name}")
+        if (
+            _same_normalised(_normalise(ACTIVATIONS[name](given)), taken, NO_ACTIVATION, tolerance)
+            and name != NO_ACTIVATION
+        ):
             found.append(f"{name} + BN")
     return found
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+VAE, GENERATOR = "the VAE's table", "the generator's table"
 CONV, TRANSPOSED, FC = "a convolution", "a transposed convolution", "a fully connected layer"
 GEOMETRY = {"kernel": 1, "stride": 1, "padding": 0, "output padding": 0, "dilation": 1, "groups": 1}
 LARGEST_SIZE = 512  # of latent_dim and hidden_dim, when looking for the one that is written into the code
 IMAGE_CHANNELS = 1
+NO_ACTIVATION = "no activation"
 
 
 @dataclass(frozen=True)
@@ -14,11 +16,12 @@ class Row:
     """What a row of a table asks for.
 
     Attributes:
-        name: such as "Enc-1 of the VAE's".
+        name: such as "Enc-1".
         after: what stands between this layer and the next one.
         geometry: kernel, stride and so on, where they are not those of GEOMETRY.
     """
 
+    table: str
     name: str
     kind: str
     inputs: int
@@ -33,7 +36,7 @@ class Row:
         return pair if self.kind == FC else (*pair, self.geometry["kernel"], self.geometry["kernel"])
 
     def __str__(self) -> str:
-        return f"Row {self.name} table"
+        return f"Row {self.name} of {self.table}"
 
     @property
     def turns(self) -> tuple[str, int, int]:
@@ -49,34 +52,34 @@ def in_words(kind: str, inputs: int, outputs: int) -> str:
 def vae_encoder(latent_dim: int) -> list[Row]:
     """Enc-1 to Enc-6, with Enc-6 as one layer."""
     return [
-        _conv("Enc-1 of the VAE's", IMAGE_CHANNELS, 16, stride=1),
-        _conv("Enc-2 of the VAE's", 16, 32, stride=2),
-        _conv("Enc-3 of the VAE's", 32, 32, stride=1),
-        _conv("Enc-4 of the VAE's", 32, 16, stride=2),
-        Row("Enc-5 of the VAE's", FC, 16 * 8 * 8, 2 * latent_dim, "ReLU", {}),
-        Row("Enc-6 of the VAE's", FC, 2 * latent_dim, 2 * latent_dim, "no activation", {}),
+        _conv("Enc-1", IMAGE_CHANNELS, 16, stride=1),
+        _conv("Enc-2", 16, 32, stride=2),
+        _conv("Enc-3", 32, 32, stride=1),
+        _conv("Enc-4", 32, 16, stride=2),
+        Row(VAE, "Enc-5", FC, 16 * 8 * 8, 2 * latent_dim, "ReLU", {}),
+        Row(VAE, "Enc-6", FC, 2 * latent_dim, 2 * latent_dim, NO_ACTIVATION, {}),
     ]
 
 
 def vae_decoder(latent_dim: int) -> list[Row]:
     """Dec-1 to Dec-6."""
     return [
-        Row("Dec-1 of the VAE's", FC, latent_dim, latent_dim, "ReLU", {}),
-        Row("Dec-2 of the VAE's", FC, latent_dim, 16 * 8 * 8, "no activation", {}),
-        _transposed("Dec-3 of the VAE's", 16, 32, "ReLU", kernel=3, stride=2, padding=1, output_padding=1),
-        _transposed("Dec-4 of the VAE's", 32, 32, "ReLU", kernel=3, stride=1, padding=1),
-        _transposed("Dec-5 of the VAE's", 32, 16, "ReLU", kernel=3, stride=2, padding=1, output_padding=1),
-        _transposed("Dec-6 of the VAE's", 16, IMAGE_CHANNELS, "Sigmoid", kernel=3, stride=1, padding=1),
+        Row(VAE, "Dec-1", FC, latent_dim, latent_dim, "ReLU", {}),
+        Row(VAE, "Dec-2", FC, latent_dim, 16 * 8 * 8, NO_ACTIVATION, {}),
+        _transposed(VAE, "Dec-3", 16, 32, "ReLU", kernel=3, stride=2, padding=1, output_padding=1),
+        _transposed(VAE, "Dec-4", 32, 32, "ReLU", kernel=3, stride=1, padding=1),
+        _transposed(VAE, "Dec-5", 32, 16, "ReLU", kernel=3, stride=2, padding=1, output_padding=1),
+        _transposed(VAE, "Dec-6", 16, IMAGE_CHANNELS, "Sigmoid", kernel=3, stride=1, padding=1),
     ]
 
 
 def generator(latent_dim: int, hidden_dim: int) -> list[Row]:
     """Rows 1 to 4 of the generator."""
     return [
-        _transposed("1 of the generator's", latent_dim, 4 * hidden_dim, "BN + ReLU", kernel=4, stride=1, padding=0),
-        _transposed("2 of the generator's", 4 * hidden_dim, 2 * hidden_dim, "BN + ReLU", kernel=4, stride=2, padding=1),
-        _transposed("3 of the generator's", 2 * hidden_dim, hidden_dim, "BN + ReLU", kernel=4, stride=2, padding=1),
-        _transposed("4 of the generator's", hidden_dim, IMAGE_CHANNELS, "Tanh", kernel=4, stride=2, padding=1),
+        _transposed(GENERATOR, "1", latent_dim, 4 * hidden_dim, "BN + ReLU", kernel=4, stride=1, padding=0),
+        _transposed(GENERATOR, "2", 4 * hidden_dim, 2 * hidden_dim, "BN + ReLU", kernel=4, stride=2, padding=1),
+        _transposed(GENERATOR, "3", 2 * hidden_dim, hidden_dim, "BN + ReLU", kernel=4, stride=2, padding=1),
+        _transposed(GENERATOR, "4", hidden_dim, IMAGE_CHANNELS, "Tanh", kernel=4, stride=2, padding=1),
     ]
 
 
@@ -104,14 +107,22 @@ def difference(layers: list, table: Callable[..., list[Row]], **sizes: int) -> t
 
 
 def _conv(name: str, inputs: int, outputs: int, stride: int) -> Row:
-    return Row(name, CONV, inputs, outputs, "ReLU", {"kernel": 3, "stride": stride, "padding": 1})
+    return Row(VAE, name, CONV, inputs, outputs, "ReLU", {"kernel": 3, "stride": stride, "padding": 1})
 
 
 def _transposed(
-    name: str, inputs: int, outputs: int, after: str, kernel: int, stride: int, padding: int, output_padding: int = 0
+    table: str,
+    name: str,
+    inputs: int,
+    outputs: int,
+    after: str,
+    kernel: int,
+    stride: int,
+    padding: int,
+    output_padding: int = 0,
 ) -> Row:
     geometry = {"kernel": kernel, "stride": stride, "padding": padding, "output padding": output_padding}
-    return Row(name, TRANSPOSED, inputs, outputs, after, geometry)
+    return Row(table, name, TRANSPOSED, inputs, outputs, after, geometry)
 
 
 def _written_into_the_code(layer, index: int, table: Callable[..., list[Row]], sizes: dict[str, int]) -> str:

@@ -146,7 +146,6 @@ def as_gradients(losses: dict[str, Tensor], player: nn.Module) -> tuple[Tensor, 
     rows = {
         mistake: flat(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True), parameters)
         for mistake, loss in losses.items()
-        if loss.requires_grad
     }
     right = rows.pop("")
     rows["there is none, so no backward pass reaches it"] = torch.zeros_like(right)
