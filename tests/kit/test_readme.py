@@ -33,13 +33,18 @@ IN_THE_REPOSITORY = {
     "python benchmarks/fid_distance.py": "--repeats 1 --features 16",
     "python benchmarks/footprint.py --data_dir data": "--repeats 1",
     "python benchmarks/quality.py --data_dir data --out quality": "--steps 3 --seeds 1",
+    "python benchmarks/code_checking.py": "--repeats 1",
 }
 IN_A_PROJECT = {
     "python main.py --do_train": SHORT,
     "python main.py": SHORT,
     "python main.py --do_train --dataset digits --num_train_steps 2000": SHORT,
 }
-HANDING_IN = ["python code_analyze/analyze.py", "python -m coursekit submit STUDENT_NUMBER"]
+HANDING_IN = [
+    "python -m pytest tests/public",
+    "python code_analyze/analyze.py",
+    "python -m coursekit submit STUDENT_NUMBER",
+]
 ELSEWHERE = {"make demo", "make test", "tensorboard --logdir ./runs"}
 
 
