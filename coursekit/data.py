@@ -40,10 +40,14 @@ class ImageSet:
     train_labels: torch.Tensor
     validation_labels: torch.Tensor
 
-    @property
-    def num_channels(self) -> int:
-        """Channels of an image: 1 for grey, 3 for colour."""
-        return self.train.shape[1]
+
+def num_channels(name: str) -> int:
+    """Channels of a data set's images, known before they are loaded: 1 for grey, 3 for colour.
+
+    Raises:
+        CourseError: no such data set.
+    """
+    return _source(name).num_channels
 
 
 def load_images(name: str, data_dir: Path | str = "data") -> ImageSet:
@@ -56,9 +60,7 @@ def load_images(name: str, data_dir: Path | str = "data") -> ImageSet:
     Raises:
         CourseError: no such data set, its files are missing and can't be downloaded, or they are damaged.
     """
-    if name not in DATASETS:
-        raise CourseError(f"no data set is called '{name}': choose one of {', '.join(DATASETS)}")
-    train, validation, train_labels, validation_labels = DATASETS[name](Path(data_dir))
+    train, validation, train_labels, validation_labels = _source(name).load(Path(data_dir))
     return ImageSet(name, resize(train), resize(validation), train_labels, validation_labels)
 
 
@@ -209,8 +211,28 @@ def _digits(data_dir: Path) -> tuple[torch.Tensor, ...]:
     return images[train], images[validation], labels[train], labels[validation]
 
 
-DATASETS: dict[str, Callable[[Path], tuple[torch.Tensor, ...]]] = {
-    "mnist": _torchvision_digits("MNIST", "MNIST"),
-    "fashion_mnist": _torchvision_digits("FashionMNIST", "Fashion-MNIST"),
-    "digits": _digits,
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from.
+
+    Attributes:
+        load: data_dir -> training images, validation images (both (N, channels, height, width), uint8), training
+            labels and validation labels (int64).
+        num_channels: channels of an image.
+    """
+
+    load: Callable[[Path], tuple[torch.Tensor, ...]]
+    num_channels: int
+
+
+DATASETS: dict[str, Source] = {
+    "mnist": Source(_torchvision_digits("MNIST", "MNIST"), num_channels=1),
+    "fashion_mnist": Source(_torchvision_digits("FashionMNIST", "Fashion-MNIST"), num_channels=1),
+    "digits": Source(_digits, num_channels=1),
 }
+
+
+def _source(name: str) -> Source:
+    if name not in DATASETS:
+        raise CourseError(f"no data set is called '{name}': choose one of {', '.join(DATASETS)}")
+    return DATASETS[name]

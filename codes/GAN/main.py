@@ -22,6 +22,7 @@ def main():
     args = parse_args()
 
     # Imported only now: torch takes seconds to load, and a mistyped flag should not have to wait for it.
+    from coursekit.data import num_channels
     from coursekit.evaluation import evaluate_fid
     from coursekit.run import Run
     from dataset import VALUE_RANGE, Dataset
@@ -29,10 +30,10 @@ def main():
     from trainer import Trainer
 
     run = Run("GAN", args)
+    netG = run.to_device(Generator(num_channels(args.dataset), args.latent_dim, args.generator_hidden_dim))
     data = Dataset(args.dataset, args.data_dir, args.batch_size, args.seed, run.device)
-    netG = run.to_device(Generator(data.images.num_channels, args.latent_dim, args.generator_hidden_dim))
     if args.do_train:
-        netD = run.to_device(Discriminator(data.images.num_channels, args.discriminator_hidden_dim))
+        netD = run.to_device(Discriminator(num_channels(args.dataset), args.discriminator_hidden_dim))
         trainer = Trainer(netG, netD, args.learning_rate, args.beta1, data, run)
         trainer.train(args.num_train_steps, args.logging_steps, args.saving_steps)
 

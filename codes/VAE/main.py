@@ -19,6 +19,7 @@ def main():
     args = parse_args()
 
     # Imported only now: torch takes seconds to load, and a mistyped flag should not have to wait for it.
+    from coursekit.data import num_channels
     from coursekit.evaluation import evaluate_fid
     from coursekit.run import Run
     from dataset import VALUE_RANGE, Dataset
@@ -26,8 +27,8 @@ def main():
     from trainer import Trainer
 
     run = Run("VAE", args)
+    model = run.to_device(VAE(num_channels(args.dataset), args.latent_dim))
     data = Dataset(args.dataset, args.data_dir, args.batch_size, args.seed, run.device)
-    model = run.to_device(VAE(data.images.num_channels, args.latent_dim))
     if args.do_train:
         trainer = Trainer(model, args.learning_rate, data, run)
         trainer.train(args.num_train_steps, args.logging_steps, args.saving_steps)

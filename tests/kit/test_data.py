@@ -13,7 +13,7 @@ from conftest import write_mnist_like
 from PIL import Image
 from torchvision import datasets, transforms
 
-from coursekit.data import Batches, load_images, resize, scale, unscale
+from coursekit.data import Batches, load_images, num_channels, resize, scale, unscale
 from coursekit.errors import CourseError
 from coursekit.flags import DATASET_NAMES
 
@@ -52,6 +52,12 @@ def test_digits_need_nothing(tmp_path):
     every_label = torch.arange(10)
     assert torch.equal(images.train_labels.unique(), every_label)
     assert torch.equal(images.validation_labels.unique(), every_label)
+
+
+def test_the_number_of_channels_is_known_before_the_images_are():
+    assert num_channels("digits") == load_images("digits").train.shape[1]
+    with pytest.raises(CourseError, match="no data set is called 'cifar'"):
+        num_channels("cifar")
 
 
 def test_the_command_line_offers_every_data_set():
