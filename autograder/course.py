@@ -1,0 +1,250 @@
+"""The course's settings, `course.toml`: the one file that an instructor edits."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from coursekit.errors import CourseError
+from coursekit.requirements import PROJECTS
+
+COURSE_FILE = "course.toml"
+EXTRACTORS = ("inception", "lenet")
+WHEN = ("if_different", "always", "never")
+
+
+@dataclass(frozen=True)
+class FidRule:
+    """When a submission's FID is measured, and below what it must lie.
+
+    Attributes:
+        when: "if_different" (only where a submission computes something else than the reference), "always", "never".
+        thresholds: extractor -> project -> the FID that a model must stay below.
+    """
+
+    when: str
+    thresholds: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of one model where a FID is needed: how many steps, and a run for each of the seeds."""
+
+    steps: int
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sandbox allows one probe; `submission_wall_s` is for all the probes of a submission together."""
+
+    cpu_s: int
+    wall_s: int
+    memory_mb: int
+    processes: int
+    file_mb: int
+    output_kb: int
+    submission_wall_s: int
+
+
+@dataclass(frozen=True)
+class IntakeLimits:
+    """What a hand-in may be.
+
+    Attributes:
+        max_zip_mb: what students are told; a larger one is taken with a remark.
+        max_unpacked_mb, max_files: beyond these a hand-in is refused.
+        max_ratio: likewise, unpacked to packed size.
+        deadline: later hand-ins get a remark; None for no deadline.
+    """
+
+    max_zip_mb: int
+    max_unpacked_mb: int
+    max_files: int
+    max_ratio: int
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """The settings of a course.
+
+    Attributes:
+        points: check id, such as "vae.layers" -> points.
+        fid: when and how FIDs count.
+        training: the budget for them.
+        limits: the sandbox's.
+        intake: what is taken in.
+    """
+
+    points: Mapping[str, float]
+    fid: FidRule
+    training: Training
+    limits: Limits
+    intake: IntakeLimits
+
+
+def read_course(path: Path | str) -> Course:
+    """Read the settings.
+
+    Raises:
+        CourseError: the file can't be read, isn't TOML, or holds something that is missing, unknown or wrong; the line
+            names the file, the key and what is right.
+    """
+    path = Path(path)
+    top = _Table(path, "", _parse(path))
+    course = Course(
+        points=MappingProxyType(_points(top.table("points"))),
+        fid=_fid(top.table("fid")),
+        training=_training(top.table("training")),
+        limits=Limits(**_whole_numbers(limits := top.table("limits"), Limits)),
+        intake=_intake(top.table("intake")),
+    )
+    limits.end()
+    top.end()
+    if course.limits.submission_wall_s < course.limits.wall_s:
+        raise top.error("limits.submission_wall_s", "must not be less than limits.wall_s")
+    return course
+
+
+class _Table:
+    """A table of the file, from which every key is taken once; what is left over is unknown."""
+
+    def __init__(self, path: Path, name: str, content: Mapping[str, Any]):
+        self.path, self.name, self.content = path, name, dict(content)
+        self.asked: list[str] = []
+
+    def full(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+    def error(self, key: str, right: str) -> CourseError:
+        return CourseError(f"{self.path}: {key} {right}")
+
+    def wrong(self, key: str, value: Any, right: str) -> CourseError:
+        return self.error(self.full(key), f"is {_shown(value)}: {right}")
+
+    def take(self, key: str) -> Any:
+        self.asked.append(key)
+        if key not in self.content:
+            raise self.error(self.full(key), "is missing; the repository's own course.toml shows what it looks like")
+        return self.content.pop(key)
+
+    def table(self, key: str) -> "_Table":
+        value = self.take(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, value, f"it must be a table, [{self.full(key)}]")
+        return _Table(self.path, self.full(key), value)
+
+    def end(self) -> None:
+        for key in self.content:
+            where = f"in [{self.name}]" if self.name else "at the top"
+            raise self.error(self.full(key), f"is not known; {where} there are {', '.join(self.asked)}")
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        try:
+            import tomli as tomllib
+        except ModuleNotFoundError as error:
+            raise CourseError(f"{path}: Python 3.10 can't read it; pip install --editable '.[grade]'") from error
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CourseError(f"{path}: can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CourseError(f"{path}: not UTF-8; save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CourseError(f"{path}: not TOML: {error}") from error
+
+
+def _points(table: _Table) -> dict[str, float]:
+    """Read points by check id; `vae.layers = 4` and `"vae.layers" = 4` are the same id."""
+    points: dict[str, float] = {}
+    for check, value in _flat("", table.content):
+        if check in points:
+            raise table.error(table.full(check), "is there twice; give it its points once")
+        if not _is_number(value) or value < 0:
+            raise table.wrong(check, value, "points must be a number, 0 or more")
+        points[check] = value
+    return points
+
+
+def _flat(prefix: str, content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{key}.", value)
+        else:
+            yield prefix + key, value
+
+
+def _fid(table: _Table) -> FidRule:
+    when = table.take("when")
+    if when not in WHEN:
+        raise table.wrong("when", when, f"it must be one of {', '.join(WHEN)}")
+    thresholds = {}
+    for extractor in EXTRACTORS:
+        values = table.table(extractor)
+        thresholds[extractor] = MappingProxyType({project: _threshold(values, project) for project in PROJECTS})
+        values.end()
+    table.end()
+    return FidRule(when, MappingProxyType(thresholds))
+
+
+def _threshold(table: _Table, project: str) -> float:
+    value = table.take(project)
+    if not _is_number(value) or value <= 0:
+        raise table.wrong(project, value, "a threshold must be a number above 0")
+    return float(value)
+
+
+def _training(table: _Table) -> Training:
+    steps, seeds = _whole(table, "steps"), table.take("seeds")
+    if not isinstance(seeds, list) or not seeds or not all(_is_whole(seed) and seed >= 0 for seed in seeds):
+        raise table.wrong("seeds", seeds, "it must be a list of whole numbers, 0 or more, such as [0, 1, 2]")
+    if len(set(seeds)) < len(seeds):
+        raise table.wrong("seeds", seeds, "every seed must be another one")
+    table.end()
+    return Training(steps, tuple(seeds))
+
+
+def _intake(table: _Table) -> IntakeLimits:
+    limits = _whole_numbers(table, IntakeLimits)
+    deadline = table.take("deadline") if "deadline" in table.content else None
+    if deadline is not None and (not isinstance(deadline, datetime) or deadline.tzinfo is None):
+        raise table.wrong(
+            "deadline", deadline, "it must be a time with its time zone and no quotes, 2026-06-14T23:59:00+08:00"
+        )
+    table.asked.append("deadline")
+    table.end()
+    return IntakeLimits(**limits, deadline=deadline)
+
+
+def _whole_numbers(table: _Table, kind: type) -> dict[str, int]:
+    return {field.name: _whole(table, field.name) for field in fields(kind) if field.type is int}
+
+
+def _whole(table: _Table, key: str) -> int:
+    value = table.take(key)
+    if not _is_whole(value) or value < 1:
+        raise table.wrong(key, value, "it must be a whole number, 1 or more")
+    return value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
