@@ -1,0 +1,175 @@
+"""Starting a command: in a sandbox, or, where there is none and somebody wants it so, without."""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.sandbox import inside
+from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, sandbox_command
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.seccomp import refused_calls
+from autograder.sandbox.tree import Tree
+
+_START_LIMIT_S = 30
+_END_LIMIT_S = 10
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class StartError(Exception):
+    """There is no sandbox; the message is what bubblewrap says about it."""
+
+
+@dataclass
+class Started:
+    """A command that runs in a sandbox.
+
+    Args:
+        process: bubblewrap, which ends with the command's exit status.
+        first: a pidfd of the sandbox's process 1; when it has ended, so have all others.
+        tree: all of them.
+        output: a descriptor of the output folder.
+    """
+
+    process: subprocess.Popen
+    first: int
+    tree: Tree
+    output: int
+
+    def kill(self) -> None:
+        """Kill everything, at once: the kernel ends a pid namespace with its process 1."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.first, signal.SIGKILL)
+
+    def wait(self) -> int | None:
+        """Wait until nothing is left; give the exit status (128 + N for signal N), None where there is none."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.first, selectors.EVENT_READ)
+            selector.select(_END_LIMIT_S)
+        status = self.process.wait(_END_LIMIT_S)
+        return status if status >= 0 else None
+
+    def has_ended(self) -> bool:
+        """Tell whether the command has; what it left running is killed with bubblewrap's end."""
+        return self.process.poll() is not None
+
+    def close(self) -> None:
+        """Let go of the sandbox's folders."""
+        for descriptor in (self.first, self.tree.proc, *self.tree.tmpfs):  # the output folder is one of them
+            os.close(descriptor)
+
+
+@dataclass
+class StartedUnsafe:
+    """A command that runs with the user's own rights; see `Started`. It can get away from `kill`."""
+
+    process: subprocess.Popen
+    tree: Tree
+    output: int
+
+    def kill(self) -> None:
+        """Kill the process group, and what is known to come from it."""
+        for _ in range(10):  # what forks while it is being killed
+            left = [process.pid for process in self.tree.processes()]
+            for kill, pid in [(os.killpg, self.process.pid), *((os.kill, pid) for pid in left)]:
+                try:
+                    kill(pid, signal.SIGKILL)
+                except (ProcessLookupError, PermissionError):
+                    continue
+            if not left:
+                break
+
+    def wait(self) -> int | None:
+        """Kill what is left; give the exit status (128 + N for signal N)."""
+        status = self.process.wait(_END_LIMIT_S)
+        self.kill()
+        return status if status >= 0 else 128 - status
+
+    def has_ended(self) -> bool:
+        """Tell whether the command has."""
+        return self.process.poll() is not None
+
+    def close(self) -> None:
+        """Let go of /proc and the output folder."""
+        os.close(self.tree.proc)
+        os.close(self.output)
+
+
+def start_sandboxed(
+    command: list[str], inputs: Mapping[str, Path], limits: Limits, environment: Mapping[str, str], scratch: Path
+) -> Started:
+    """Start a command in a sandbox (see `run_in_sandbox`).
+
+    Raises:
+        CourseError: no bubblewrap, an unknown machine, or an input that can't be shown.
+        StartError: bubblewrap fails, as where a container allows no namespaces.
+    """
+    filter_path = scratch / "filter"
+    filter_path.write_bytes(refused_calls())
+    environment = {**_ENVIRONMENT, "HOME": "/tmp", "TMPDIR": "/tmp", **environment}
+    home, child = socket.socketpair()
+    with home, child, filter_path.open("rb") as seccomp:
+        program = sandbox_command(command, inputs, limits, environment, scratch, child.fileno(), seccomp.fileno())
+        process = _popen(program, (child.fileno(), seccomp.fileno()))
+        child.close()
+        home.settimeout(_START_LIMIT_S)
+        try:
+            descriptors = socket.recv_fds(home, 16, 8)[1]
+        except OSError:
+            descriptors = []
+    if len(descriptors) != 4:
+        process.kill()
+        _, stderr = process.communicate()
+        raise StartError(stderr.decode("utf-8", "replace").strip() or "bubblewrap did not start")
+    first, proc, output, temporary = descriptors
+    return Started(process, first, Tree(proc, (output, temporary)), output)
+
+
+def start_unsafe(
+    command: list[str], inputs: Mapping[str, Path], limits: Limits, environment: Mapping[str, str], scratch: Path
+) -> StartedUnsafe:
+    """Start a command without a sandbox, with limits for each process and a watcher.
+
+    Arguments that are paths below INPUTS or OUTPUT name the place where the file is instead.
+    """
+    output, temporary = scratch / "out", scratch / "tmp"
+    output.mkdir()
+    temporary.mkdir()
+    places = {f"{INPUTS}/{name}": str(path.resolve()) for name, path in inputs.items()} | {OUTPUT: str(output)}
+    settings = {
+        "limits": {name: value for name, value in process_limits(limits).items() if name != "RLIMIT_NPROC"},
+        "command": [_moved(argument, places) for argument in command],
+        "environment": {**_ENVIRONMENT, "HOME": str(temporary), "TMPDIR": str(temporary), **environment},
+        "folder": str(temporary),
+    }
+    program = [sys.executable, "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)]
+    process = _popen(program, ())
+    proc = os.open("/proc", os.O_RDONLY)
+    return StartedUnsafe(process, Tree(proc, root=process.pid), os.open(output, os.O_RDONLY))
+
+
+def _popen(program: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen:
+    return subprocess.Popen(
+        program,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        cwd="/",
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
+
+
+def _moved(argument: str, places: Mapping[str, str]) -> str:
+    for place, path in places.items():
+        if argument == place or argument.startswith(f"{place}/"):
+            return path + argument.removeprefix(place)
+    return argument

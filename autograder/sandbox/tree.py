@@ -1,0 +1,131 @@
+"""Watching a tree of processes: how much CPU time, memory and processes it takes, by /proc."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autograder.sandbox.limits import KB
+
+# Memory that a process has to itself; what lies in files is counted where the files are.
+_PRIVATE = (b"RssAnon:", b"VmSwap:", b"VmPTE:", b"HugetlbPages:")
+_SHARED_FAIRLY = (b"Pss_Anon:", b"SwapPss:")
+_INODE = 2 * KB  # about what an empty file in a tmpfs costs the kernel
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Usage:
+    """What a tree takes at one moment (memory in bytes, processes with threads) and has taken (CPU time)."""
+
+    cpu_s: float = 0.0
+    memory: int = 0
+    processes: int = 0
+
+
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    started: int
+    threads: int
+    own_cpu: int
+    reaped_cpu: int
+    is_headless: bool  # its first thread has ended and others have not
+
+
+class Tree:
+    """The processes that one /proc shows, and the tmpfs that they write to.
+
+    Args:
+        proc: a descriptor of the sandbox's own /proc, whose process 1 is the sandbox's and not the command's; or of
+            the machine's, with `root`.
+        tmpfs: descriptors of folders in tmpfs file systems of the tree's own.
+        root: the process that the tree starts at; None where everything that `proc` shows is the tree's.
+    """
+
+    def __init__(self, proc: int, tmpfs: Iterable[int] = (), root: int | None = None):
+        self.proc = proc
+        self.tmpfs = tuple(tmpfs)
+        self.root = root
+        self.seen: dict[tuple[int, int], int] = {}  # (pid, when it started) -> its own CPU time
+
+    def measure(self, memory_limit: int) -> Usage:
+        """Add up what the tree takes.
+
+        Memory that processes share after a fork counts for each of them, unless that is more than memory_limit: then
+        it is counted again, fairly, which takes longer.
+        """
+        processes = self.processes()
+        for process in processes:
+            self.seen[process.pid, process.started] = process.own_cpu
+        # A parent that ignores SIGCHLD never gets its children's time; one that waits has it twice in the other sum.
+        waited_for = sum(process.own_cpu + process.reaped_cpu for process in processes)
+        cpu_s = max(waited_for, sum(self.seen.values())) / _TICKS
+        files = sum(map(_tmpfs_use, self.tmpfs))
+        memory = files + self._sum(processes, "status", _PRIVATE)
+        if memory > memory_limit:
+            fair = self._sum(processes, "smaps_rollup", _SHARED_FAIRLY)
+            if fair > 0:  # 0: not ours to read
+                memory = files + fair + self._sum(processes, "status", (b"VmPTE:", b"HugetlbPages:"))
+        threads = sum(process.threads for process in processes if self.root is not None or process.pid != 1)
+        return Usage(cpu_s, memory, threads)
+
+    def processes(self) -> list[_Process]:
+        """List the tree's processes; those whose parents have ended stay in the tree once they were seen."""
+        found = [process for name in os.listdir(self.proc) if name.isdigit() and (process := self._read(name))]
+        if self.root is None:
+            return found
+        tree = {process.pid for process in found if (process.pid, process.started) in self.seen} | {self.root}
+        before = 0
+        while len(tree) != before:
+            before = len(tree)
+            tree |= {process.pid for process in found if process.parent in tree}
+        return [process for process in found if process.pid in tree]
+
+    def _read(self, name: str) -> _Process | None:
+        text = self._content(f"{name}/stat")
+        fields = text[text.rfind(b")") + 2 :].split()  # from the third on: a process may be called ") R 1"
+        if len(fields) < 20:
+            return None
+        own, reaped = (int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14]))
+        threads = int(fields[17])
+        is_headless = fields[0] == b"Z" and threads > 1
+        return _Process(int(name), int(fields[1]), int(fields[19]), threads, own, reaped, is_headless)
+
+    def _sum(self, processes: list[_Process], file: str, names: tuple[bytes, ...]) -> int:
+        total = 0
+        for process in processes:
+            for line in self._content(f"{self._alive(process)}/{file}").splitlines():
+                if line.startswith(names):
+                    total += int(line.split()[1])
+        return total * KB
+
+    def _alive(self, process: _Process) -> str:
+        """Name a thread that shows the process's memory: where the first one has ended, it doesn't."""
+        if not process.is_headless:
+            return str(process.pid)
+        try:
+            threads = os.listdir(task := os.open(f"{process.pid}/task", os.O_RDONLY, dir_fd=self.proc))
+        except OSError:
+            return str(process.pid)
+        os.close(task)
+        others = [thread for thread in threads if thread != str(process.pid)]
+        return f"{process.pid}/task/{others[0]}" if others else str(process.pid)
+
+    def _content(self, path: str) -> bytes:
+        try:
+            file = os.open(path, os.O_RDONLY, dir_fd=self.proc)
+        except OSError:  # it has ended
+            return b""
+        try:
+            return os.read(file, 1 << 16)
+        except OSError:
+            return b""
+        finally:
+            os.close(file)
+
+
+def _tmpfs_use(folder: int) -> int:
+    """How much memory a tmpfs takes: its files, and that there are files at all."""
+    space = os.fstatvfs(folder)
+    return (space.f_blocks - space.f_bfree) * space.f_frsize + (space.f_files - space.f_ffree) * _INODE
