@@ -1,0 +1,149 @@
+"""What the probes are given: drawn afresh from a seed on the trusted side, so that nothing can be hard-coded."""
+
+from pathlib import Path
+
+import numpy as np
+
+from autograder.tables import CONNECTED, TRANSPOSED, Row, generator, vae_decoder, vae_encoder
+
+DRAWS = 4000  # samples of a posterior: their mean and their spread err by less than 0.02 standard deviations
+LEFTOVER = 0.3
+# As main.py has them: there the rows are judged, and whether other sizes are honoured is a question of its own.
+VAE_DEFAULTS, GAN_DEFAULTS = (1, 64), (1, 100, 16)
+
+
+def draw_inputs(seed: int) -> dict[str, np.ndarray]:
+    """Draw the inputs of all probes: "probe.name" -> array. The same seed gives the same."""
+    rng = np.random.default_rng(seed)
+    inputs: dict[str, np.ndarray] = {}
+    for probe, draw in (
+        ("vae_layers", _vae_layers),
+        ("vae_forward", _vae_forward),
+        ("vae_reparameterize", _vae_reparameterize),
+        ("vae_losses", _vae_losses),
+        ("vae_step", _vae_step),
+        ("gan_generator", _gan_generator),
+        ("gan_step", _gan_step),
+    ):
+        for name, values in draw(rng).items():
+            values = np.asarray(values)
+            inputs[f"{probe}.{name}"] = values.astype(np.float32) if values.dtype.kind == "f" else values
+    return inputs
+
+
+def write_inputs(path: Path, seed: int) -> None:
+    """Write the inputs of all probes into one .npz file."""
+    np.savez(path, **draw_inputs(seed))
+
+
+def _vae_layers(rng: np.random.Generator) -> dict:
+    latent_dim = _other_latent_dim(rng)
+    return {"settings": [VAE_DEFAULTS, (1, latent_dim), (3, latent_dim)]}
+
+
+def _vae_forward(rng: np.random.Generator) -> dict:
+    latent_dim = _other_latent_dim(rng)
+    # Many instances: the noise is seen in what is decoded, and told from other noise by its mean and its spread.
+    return {
+        "x": _images(rng, 200),
+        "z": rng.standard_normal((4, latent_dim)),
+        **_vae_weights(rng, latent_dim),
+    }
+
+
+def _vae_reparameterize(rng: np.random.Generator) -> dict:
+    # Far from 0 and 1, and sigma apart from its square, its root and its logarithm.
+    mu = np.array([1.0, -3.0, 2.0, -1.5, 4.0]) + rng.uniform(-0.3, 0.3, 5)
+    log_sigma = np.log([3.0, 0.2, 0.3, 2.5, 4.0]) + rng.uniform(-0.1, 0.1, 5)
+    return {"mu": mu, "log_sigma": log_sigma, "draws": DRAWS}
+
+
+def _vae_losses(rng: np.random.Generator) -> dict:
+    batch, latent_dim = 3, 5
+    shape = (batch, 1, 32, 32)
+    return {
+        "target": rng.uniform(0, 1, shape) ** np.array([0.5, 1, 2]).reshape(-1, 1, 1, 1),
+        "recon": rng.uniform(0.1, 0.9, shape) ** np.array([2, 1, 0.5]).reshape(-1, 1, 1, 1),
+        "mu": rng.normal(0.5, 1, (batch, latent_dim)),
+        "log_sigma": rng.normal(-0.2, 0.7, (batch, latent_dim)),
+        # One term of the divergence at a time is large, and all of them together.
+        "mu_of_one": np.array([1.7, 0.4, -2.3, 0.9]) + rng.uniform(-0.1, 0.1, 4),
+        "log_sigma_of_one": np.array([-0.3, 0.9, 0.5, -1.6]) + rng.uniform(-0.1, 0.1, 4),
+    }
+
+
+def _vae_step(rng: np.random.Generator) -> dict:
+    latent_dim = _other_latent_dim(rng)
+    return {
+        "x": _images(rng, 6),
+        "noise": rng.standard_normal((6, latent_dim)),
+        "learning_rate": rng.uniform(0.5e-3, 2e-3),
+        **_vae_weights(rng, latent_dim),
+    }
+
+
+def _gan_generator(rng: np.random.Generator) -> dict:
+    latent_dim, hidden_dim = _other_latent_dim(rng), int(rng.integers(3, 7))
+    inputs = {
+        "settings": [GAN_DEFAULTS, (1, latent_dim, hidden_dim), (3, latent_dim, hidden_dim)],
+        "size": [1, latent_dim, hidden_dim],
+        "z_train": rng.standard_normal((6, latent_dim, 1, 1)),
+        "z_eval": rng.standard_normal((3, latent_dim, 1, 1)),
+    }
+    index = 0
+    for row in generator(1, latent_dim, hidden_dim):
+        inputs[f"weight.{index}"] = _weight(rng, row, 1.0)
+        index += 1
+        if row.after.startswith("BN"):
+            inputs[f"weight.{index}"] = rng.uniform(0.5, 1.5, row.outputs)
+            inputs[f"bias.{index}"] = rng.normal(0, 0.3, row.outputs)
+            index += 1
+    return inputs
+
+
+def _gan_step(rng: np.random.Generator) -> dict:
+    from autograder.probe import players  # torch: only whoever draws inputs has to wait for it
+
+    batch = 5
+    judge, painter = players.num_weights(players.Judge()), players.num_weights(players.Painter())
+    return {
+        "real": rng.uniform(-1, 1, (batch, 1, 32, 32)),
+        "z": rng.standard_normal((batch, players.LATENT_DIM, 1, 1)),
+        "D": rng.normal(0, 0.25, judge),
+        "G": rng.normal(0, 0.3, painter),
+        "learning_rate": rng.uniform(0.01, 0.02),  # large, so that D's judgements before and after are told apart
+        "beta1": 0.5,
+        "leftover": LEFTOVER,
+    }
+
+
+def _other_latent_dim(rng: np.random.Generator) -> int:
+    return int(rng.integers(5, 10))
+
+
+def _images(rng: np.random.Generator, batch: int) -> np.ndarray:
+    return rng.uniform(0, 1, (batch, 1, 32, 32)) * rng.uniform(0.3, 1, (batch, 1, 1, 1))
+
+
+def _vae_weights(rng: np.random.Generator, latent_dim: int) -> dict[str, np.ndarray]:
+    """Weights by rows, of a size at which mu, log sigma and the pixels' probabilities are of the usual size."""
+    weights = {}
+    for row in [*vae_encoder(1, latent_dim), *vae_decoder(1, latent_dim)]:
+        values = _weight(rng, row, 0.7 if row.name == "Dec-6" else 1.0)
+        if row.name == "Enc-6":
+            values[:latent_dim] *= 6.0
+            values[latent_dim:] *= 2.5
+        weights[f"weight.{row.name}"] = values
+    return weights
+
+
+def _weight(rng: np.random.Generator, row: Row, gain: float) -> np.ndarray:
+    """Weights that keep the size of what goes through a layer and its ReLU (He et al., arXiv:1502.01852)."""
+    if row.kind == CONNECTED:
+        return rng.normal(0, gain * np.sqrt(2 / row.inputs), (row.outputs, row.inputs))
+    kernel, stride = row.geometry["kernel"], row.geometry.get("stride", 1)
+    seen = row.inputs * kernel**2
+    shape = (row.outputs, row.inputs, kernel, kernel)
+    if row.kind == TRANSPOSED:
+        seen, shape = max(row.inputs, seen / stride**2), (row.inputs, row.outputs, kernel, kernel)
+    return rng.normal(0, gain * np.sqrt(2 / seen), shape)

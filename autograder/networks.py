@@ -1,0 +1,207 @@
+"""The layers that a probe saw, row by row of a table: which is which, and what stands behind each."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograder.evidence import Failure, Findings, NotSeen
+from autograder.tables import CONNECTED, NORM, Row, align, vae_decoder, vae_encoder
+
+NO_ACTIVATION, SOMETHING_ELSE = "no activation", "something else"
+
+
+def _relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+# As a student would name them; the more usual first.
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    NO_ACTIVATION: lambda x: x,
+    "ReLU": _relu,
+    "Sigmoid": _sigmoid,
+    "Tanh": np.tanh,
+    "LeakyReLU": lambda x: np.where(x > 0, x, 0.01 * x),
+    "LeakyReLU(0.2)": lambda x: np.where(x > 0, x, 0.2 * x),
+    "ReLU + Sigmoid": lambda x: _sigmoid(_relu(x)),
+    "ReLU + Tanh": lambda x: np.tanh(_relu(x)),
+    "Sigmoid twice": lambda x: _sigmoid(_sigmoid(x)),
+    "(Tanh + 1) / 2": lambda x: (np.tanh(x) + 1) / 2,
+    "2 Sigmoid - 1": lambda x: 2 * _sigmoid(x) - 1,
+    "ELU": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "SiLU": lambda x: x * _sigmoid(x),
+    "Softplus": lambda x: np.logaddexp(x, 0),
+    "GELU": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
+}
+
+
+@dataclass
+class Network:
+    """One table, and what ran in its place.
+
+    Attributes:
+        rows: the table.
+        layers: convolutions and fully connected layers that ran, as the probe describes them.
+        behind: for each of them what stands behind it, None where that was not seen.
+        normed: for each of them the batch normalisations behind it.
+        failure: what stopped the network, if anything did.
+    """
+
+    rows: list[Row]
+    layers: list[dict]
+    behind: list[str | None]
+    normed: list[list[dict]]
+    failure: Failure | None = None
+
+    def __post_init__(self):
+        self._found = align(self.rows, self.layers)
+
+    def differences(self, index: int) -> list[str]:
+        """What the layer of a row has that the row doesn't ask for, what stands behind it left aside.
+
+        Raises:
+            NotSeen: the row's layer is missing because the network stopped before.
+        """
+        row, found = self.rows[index], self._found[index]
+        if found is None:
+            if self.failure is not None and not any(later is not None for later in self._found[index + 1 :]):
+                raise NotSeen(row.name, self.failure)
+            return [f"asks for {row.kind}; there is none of its size in your network"]
+        layer = self.layers[found]
+        before = self._found[index - 1] if index else None
+        differences = row.differences(layer)
+        if before is not None and before == found - 1 and layer["inputs"] == self.layers[before]["outputs"]:
+            # It takes what the layer before gives: should that be wrong, it is that layer's fault.
+            previous = self.layers[before]["outputs"] != self.rows[index - 1].outputs
+            differences = [one for one in differences if not (previous and " in; " in one)]
+        return differences
+
+    def stands_behind(self, index: int) -> str:
+        """What stands behind the layer of a row.
+
+        Raises:
+            NotSeen: the network stopped before that.
+        """
+        found = self._found[index]
+        behind = None if found is None else self.behind[found]
+        if behind is None:
+            raise NotSeen(self.rows[index].name, self.failure)
+        return behind
+
+    def layer(self, index: int) -> dict | None:
+        """The layer of a row, as the probe describes it."""
+        found = self._found[index]
+        return None if found is None else self.layers[found]
+
+    def norms(self, index: int) -> list[dict]:
+        """The batch normalisations behind the layer of a row."""
+        found = self._found[index]
+        return [] if found is None else self.normed[found]
+
+    def left_over(self) -> list[dict]:
+        """Layers that no row has."""
+        return [layer for index, layer in enumerate(self.layers) if index not in self._found]
+
+
+def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -> tuple[Network, Network]:
+    """The encoder and the decoder of one of the runs that `vae_layers` made."""
+    x, z = _layers(findings, f"{run}.x"), _layers(findings, f"{run}.z")
+    if not x and not z and f"{run}.x" not in findings.facts:
+        raise NotSeen(f"{run}.make", findings.failure(f"{run}.make"))
+    keys = {layer["key"] for layer in z}
+    sampled_at = findings.facts.get(f"{run}.x.sampled_at")
+    encoder = [layer for layer in x if layer["key"] not in keys]
+    if z:
+        decoder, source, output = z, f"{run}.z", f"{run}.z.images"
+    else:  # block 4 does not run: the decoder is seen behind the encoder
+        at = sampled_at if isinstance(sampled_at, int) else len(x)
+        encoder, decoder, source, output = x[:at], x[at:], f"{run}.x", f"{run}.x.recon_x"
+    rows = vae_encoder(channels, latent_dim), vae_decoder(channels, latent_dim)
+    stopped = findings.failures.get(f"{run}.x"), findings.failures.get(source)
+    if not z and not decoder:
+        stopped = (stopped[0], findings.failures.get(f"{run}.z") or stopped[0])
+    return (
+        _network(findings, f"{run}.x", _joined(encoder, latent_dim), x, "", rows[0], stopped[0]),
+        _network(findings, source, decoder, z or x, output, rows[1], stopped[1]),
+    )
+
+
+def gan_network(findings: Findings, run: int, rows: list[Row]) -> Network:
+    """The generator of one of the runs that `gan_generator` made."""
+    name = f"{run}.z"
+    layers = _layers(findings, name)
+    if not layers and name not in findings.facts:
+        raise NotSeen(f"{run}.make", findings.failure(f"{run}.make"))
+    return _network(findings, name, layers, layers, f"{name}.images", rows, findings.failures.get(name))
+
+
+def _layers(findings: Findings, name: str) -> list[dict]:
+    layers = findings.facts.get(name, [])
+    return [{**layer, "index": index} for index, layer in enumerate(layers)]
+
+
+def _joined(layers: list[dict], latent_dim: int) -> list[dict]:
+    """The encoder's layers, with two heads for mu and log sigma as one."""
+    real = [layer for layer in layers if layer["kind"] != NORM]
+    if len(real) >= 2:
+        one, other = real[-2:]
+        are_heads = all(
+            layer["kind"] == CONNECTED and layer["outputs"] == latent_dim and layer["inputs"] == one["inputs"]
+            for layer in (one, other)
+        )
+        if are_heads and one["inputs"] != latent_dim:
+            return [
+                {**layer, "outputs": 2 * latent_dim} if layer is one else layer for layer in layers if layer != other
+            ]
+    return layers
+
+
+def _network(
+    findings: Findings,
+    name: str,
+    layers: list[dict],
+    ran: Sequence[dict],
+    output: str,
+    rows: list[Row],
+    failure: Failure | None,
+) -> Network:
+    """Find what stands behind each layer, where the arrays of the run were noted."""
+    real = [layer for layer in layers if layer["kind"] != NORM]
+    behind, normed = [], []
+    for layer in real:
+        names, norms = [], []
+        given, at = f"{name}.{layer['index']}.given", layer["index"] + 1
+        while at < len(ran) and ran[at]["kind"] == NORM:
+            names += [_between(findings, given, f"{name}.{at}.taken"), "BN"]
+            norms.append(ran[at])
+            given, at = f"{name}.{at}.given", at + 1
+        names.append(_between(findings, given, f"{name}.{at}.taken" if at < len(ran) else output))
+        behind.append(None if None in names else _in_words(names))
+        normed.append(norms)
+    return Network(rows, real, behind, normed, failure)
+
+
+def _in_words(names: list[str]) -> str:
+    return " + ".join(one for one in names if one != NO_ACTIVATION) or NO_ACTIVATION
+
+
+def _between(findings: Findings, given: str, taken: str) -> str | None:
+    if given not in findings or taken not in findings:
+        return None
+    given, taken = findings[given], findings[taken]
+    if given.size != taken.size or len(given) != len(taken):
+        return SOMETHING_ELSE
+    same_shape = given.shape == taken.shape
+    given, taken = given.reshape(len(given), -1), taken.reshape(len(taken), -1)
+    for name, function in ACTIVATIONS.items():
+        expected = function(given)
+        # How an image is laid out in a row is the student's choice.
+        pairs = [(expected, taken)] + ([] if same_shape else [(np.sort(expected), np.sort(taken))])
+        if any(np.allclose(one, other, rtol=1e-3, atol=1e-5) for one, other in pairs):
+            return name
+    return SOMETHING_ELSE

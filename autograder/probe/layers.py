@@ -1,0 +1,159 @@
+"""The layers that a network runs, in the order in which it runs them, and weights carried into them.
+
+Seen from the operations that PyTorch carries out, so that neither a layer's name nor its spelling matters.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from autograder.probe.record import Record
+
+CONVOLUTION, TRANSPOSED = "a convolution", "a transposed convolution"
+CONNECTED, NORM = "a fully connected layer", "batch normalisation"
+_ATEN = torch.ops.aten
+
+
+@dataclass
+class Layer:
+    """A layer that ran, with what went in and, unless it stopped there, what came out.
+
+    Attributes:
+        facts: kind, inputs, outputs, and the geometry or the settings that its kind has.
+        weight, bias, mean, var: they share their memory with the student's; the last two are batch normalisation's.
+    """
+
+    facts: dict[str, object]
+    weight: Tensor | None
+    bias: Tensor | None
+    taken: Tensor
+    given: Tensor | None = None
+    mean: Tensor | None = None
+    var: Tensor | None = None
+
+    @property
+    def key(self) -> int:
+        """Where the weights lie: the same for a layer that runs twice."""
+        return memory(self.weight) if self.weight is not None else id(self)
+
+
+class Watch(TorchDispatchMode):
+    """Inside `with Watch() as watch`, every layer that runs for the first time is added to `watch.layers`."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers: list[Layer] = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        """Carry one operation out, and note it where it is a layer."""
+        layer = _layer(operation, args)
+        if layer is not None and layer.key not in {one.key for one in self.layers}:
+            self.layers.append(layer)
+        else:
+            layer = None
+        result = operation(*args, **(kwargs or {}))
+        if layer is not None:
+            layer.given = (result[0] if isinstance(result, tuple) else result).clone()
+        return result
+
+
+def memory(values: Tensor) -> int:
+    """Where a tensor's numbers lie."""
+    return values.untyped_storage().data_ptr()
+
+
+def note_layers(record: Record, name: str, layers: Sequence[Layer], arrays: bool) -> None:
+    """Write down layers as the fact `name`, and, where `arrays` says so, what went into each and what came out."""
+    record.fact(name, [{**layer.facts, "key": str(layer.key), "ran": layer.given is not None} for layer in layers])
+    if arrays:
+        for index, layer in enumerate(layers):
+            record.array(f"{name}.{index}.taken", layer.taken)
+            if layer.given is not None:
+                record.array(f"{name}.{index}.given", layer.given)
+
+
+def watch(run: Callable[[], object]) -> tuple[object, list[Layer]]:
+    """Run student code: what it gives, and the layers that ran."""
+    with Watch() as seen:
+        return run(), seen.layers
+
+
+class NotCarried(Exception):
+    """Weights can't be carried into the student's layers: they are of other shapes, or computed from others."""
+
+
+def carry(model: nn.Module, layers: Sequence[Layer], rows: Sequence[dict[str, Tensor]]) -> None:
+    """Overwrite the weights of layers that ran; biases become zero, unless the row has one.
+
+    Args:
+        model: whose layers they are.
+        layers, rows: one row for each layer; a row has "weight" and, for batch normalisation, "bias".
+    Raises:
+        NotCarried: there are more or fewer layers, other shapes, or weights that are no parameters.
+    """
+    if len(layers) != len(rows):
+        raise NotCarried(f"{len(layers)} layers ran, where there are weights for {len(rows)}")
+    sizes = {memory(parameter): parameter.numel() for parameter in model.parameters()}
+    with torch.no_grad():
+        for number, (layer, row) in enumerate(zip(layers, rows, strict=True), 1):
+            if layer.weight is None or sizes.get(layer.key) != layer.weight.numel():
+                raise NotCarried(f"the weights of layer {number} are no parameters of the network")
+            weight = as_row(layer, layer.weight)
+            if weight.shape != row["weight"].shape:
+                shapes = f"{tuple(weight.shape)}, not {tuple(row['weight'].shape)}"
+                raise NotCarried(f"the weights of layer {number} have shape {shapes}")
+            weight.copy_(row["weight"])
+            if layer.bias is not None:
+                layer.bias.copy_(row.get("bias", torch.zeros_like(layer.bias)))
+            if layer.mean is not None:
+                layer.mean.zero_()
+                layer.var.fill_(1)
+
+
+def as_row(layer: Layer, values: Tensor) -> Tensor:
+    """Numbers that lie as a layer's weights do, in the shape in which PyTorch's own layers keep them.
+
+    A student may have written x @ W, and then W lies the other way round.
+    """
+    values = values.as_strided(layer.weight.shape, layer.weight.stride())
+    return values.t() if layer.facts["kind"] == CONNECTED else values
+
+
+def _layer(operation, args: tuple) -> Layer | None:
+    if operation is _ATEN.convolution.default:
+        taken, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args
+        inputs, outputs = weight.shape[1] * groups, weight.shape[0]
+        if transposed:
+            inputs, outputs = weight.shape[0], weight.shape[1] * groups
+        facts = {
+            "kind": TRANSPOSED if transposed else CONVOLUTION,
+            "inputs": inputs,
+            "outputs": outputs,
+            "kernel": list(weight.shape[2:]),
+            "stride": list(stride),
+            "padding": list(padding),
+            "output padding": list(output_padding),
+            "dilation": list(dilation),
+            "groups": [groups],
+        }
+        return Layer(facts, weight.detach(), bias, taken.clone())
+    if operation in (_ATEN.addmm.default, _ATEN.mm.default):
+        taken, weight = args[-2:]
+        facts = {"kind": CONNECTED, "inputs": weight.shape[0], "outputs": weight.shape[1]}
+        return Layer(facts, weight.detach(), args[0] if len(args) == 3 else None, taken.clone())
+    if operation is _ATEN.native_batch_norm.default:
+        taken, weight, bias, mean, var, _, momentum, eps = args
+        facts = {
+            "kind": NORM,
+            "inputs": taken.shape[1],
+            "outputs": taken.shape[1],
+            "eps": eps,
+            "momentum": momentum,
+            "learns": weight is not None and bias is not None,
+            "keeps statistics": mean is not None and var is not None,
+        }
+        return Layer(facts, weight, bias, taken.clone(), mean=mean, var=var)
+    return None

@@ -1,0 +1,214 @@
+"""The graders: `python -m pytest tests/hidden --submission FOLDER`.
+
+They judge evidence and import nothing of the student's. A check that fails says in one sentence what is wrong; what
+can't be judged because of it is skipped, and says which check it waits for.
+
+Options: `--submission FOLDER` holds VAE and GAN, or a folder `codes` with them (default: the reference solution);
+`--seed N` of the inputs; `--evidence FOLDER` keeps the evidence and, where it is there already, runs no student code;
+`--points FILE` (.toml or .json) has the points of the checks by their ids; `--results FILE` is written as JSON.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from autograder import evidence
+from autograder.checks import Check, Waits, Wrong
+from autograder.evidence import Evidence, Failure, NotSeen
+from autograder.inputs import write_inputs
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REFERENCE = REPOSITORY / "reference_solution"
+NOT_HANDED_IN = "not handed in, and optional"
+
+POINTS = pytest.StashKey[dict[str, float]]()
+RESULTS = pytest.StashKey[dict[str, dict]]()
+TOLD = pytest.StashKey[dict[Failure, str]]()
+EVIDENCE = pytest.StashKey[tuple[Evidence, Evidence]]()
+CODES = pytest.StashKey[Path]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("grading")
+    group.addoption("--submission", type=Path, default=REFERENCE, metavar="FOLDER")
+    group.addoption("--seed", type=int, default=0, metavar="N")
+    group.addoption("--evidence", type=Path, metavar="FOLDER")
+    group.addoption("--points", type=Path, metavar="FILE")
+    group.addoption("--results", type=Path, metavar="FILE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    folder = config.getoption("submission").resolve()
+    config.stash[CODES] = folder / "codes" if (folder / "codes").is_dir() else folder
+    config.stash[POINTS] = read_points(config.getoption("points"))
+    config.stash[RESULTS] = {}
+    config.stash[TOLD] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What another check waits for comes before it."""
+    by_function: dict[Callable, list[pytest.Item]] = {}
+    for item in items:
+        by_function.setdefault(item.function, []).append(item)
+    ordered: dict[pytest.Item, None] = {}
+
+    def add(item: pytest.Item) -> None:
+        for function in item.function.check.after:
+            for earlier in by_function.get(function, ()):
+                add(earlier)
+        ordered.setdefault(item)
+
+    for item in items:
+        add(item)
+    items[:] = ordered
+
+
+@pytest.fixture(scope="session")
+def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Evidence]:
+    """The evidence of the submission and that of the reference."""
+    config = request.config
+    probes = list(dict.fromkeys(item.function.check.probe for item in request.session.items))
+    probes = [probe for probe in probes if (config.stash[CODES] / project_of(probe)).is_dir()]
+    folder = config.getoption("evidence") or tmp_path_factory.mktemp("evidence")
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = folder.resolve() / "inputs.npz"
+    if not inputs.exists():
+        write_inputs(inputs, config.getoption("seed"))
+    sides = {"reference": REFERENCE, "submission": config.stash[CODES]}
+    for side, codes in sides.items():
+        missing = [probe for probe in probes if not (folder / side / probe).is_dir()]
+        evidence.collect(codes, missing, inputs, folder.resolve() / side)
+    return tuple(evidence.load(folder.resolve() / side, probes) for side in ("submission", "reference"))
+
+
+@pytest.fixture
+def submission(request: pytest.FixtureRequest, graded):
+    """What the check's probe saw of the submission."""
+    return graded[0][request.function.check.probe]
+
+
+@pytest.fixture
+def reference(request: pytest.FixtureRequest, graded):
+    """What the check's probe saw of the reference."""
+    found = graded[1][request.function.check.probe]
+    if found.failures:
+        pytest.fail(f"the graders' own fault: the reference stops in {found.probe}: {found.failures}", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="session")
+def inputs(graded):
+    """What the probes were given."""
+    import numpy as np
+
+    with np.load(graded[0].folder.parent / "inputs.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture
+def remark(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say something that is worth knowing and no fault."""
+    return lambda text: request.node.user_properties.append(("remark", text))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    check: Check = item.function.check
+    results = item.config.stash[RESULTS]
+    if not (item.config.stash[CODES] / project_of(check.probe)).is_dir() and project_of(check.probe) == "GAN":
+        pytest.skip(NOT_HANDED_IN)
+    for function in check.after:
+        for points_id, result in results.items():
+            if result["function"] is function and result["passed"] is not True:
+                pytest.skip(f"waits for {points_id}: {result['title']}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Turn what a check found into one sentence, and tell each failure of the student's code once."""
+    told, points_id = pyfuncitem.config.stash[TOLD], named(pyfuncitem)[0]
+    try:
+        return (yield)
+    except Wrong as wrong:
+        sentence, earlier = str(wrong), None
+    except Waits as waits:
+        sentence, earlier = "", str(waits)
+    except NotSeen as unseen:
+        failure = unseen.failure or Failure("NotSeen", f"nothing was seen of {unseen}")
+        sentence, earlier = failure.sentence(), told.setdefault(failure, points_id)
+    # Out of the except clauses: pytest would show both exceptions, one after the other.
+    if earlier not in (None, points_id):
+        pytest.skip(f"waits for {earlier}")
+    pytest.fail(sentence, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """Note the result of each check; one that waits has neither passed nor failed."""
+    report = yield
+    points_id, title = named(item)
+    if report.when == "call" or not report.passed:
+        most = item.config.stash[POINTS].get(points_id, 1)
+        remarks = " ".join(text for kind, text in item.user_properties if kind == "remark")
+        message = remarks
+        if report.skipped:
+            message = report.longrepr[2].removeprefix("Skipped: ")
+        elif report.failed:
+            message = report.longreprtext
+        item.config.stash[RESULTS].setdefault(
+            points_id,
+            {
+                "function": item.function,
+                "id": points_id,
+                "title": title,
+                "passed": None if report.skipped else report.passed,
+                "points": most if report.passed else 0,
+                "max_points": most,
+                "message": message,
+            },
+        )
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("results")
+    if path:
+        results = [
+            {name: value for name, value in result.items() if name != "function"}
+            for result in session.config.stash[RESULTS].values()
+        ]
+        path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def named(item: pytest.Function) -> tuple[str, str]:
+    """The id and the title of a check, with its parameters put in."""
+    check: Check = item.function.check
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return check.points.format(**parameters), check.title.format(**parameters)
+
+
+def project_of(probe: str) -> str:
+    """VAE or GAN."""
+    return "VAE" if probe in evidence.VAE_PROBES else "GAN"
+
+
+def read_points(path: Path | None) -> dict[str, float]:
+    """Read points by their ids: {"points": {"vae": {"kl_average": 2}}} gives "vae.kl_average" 2."""
+    if path is None:
+        return {}
+    if path.suffix == ".json":
+        content = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        import tomllib
+
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return dict(flat(content.get("points", content)))
+
+
+def flat(table: Mapping, above: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}.")
+        elif isinstance(value, (int, float)):
+            yield f"{above}{name}", value

@@ -1,0 +1,128 @@
+"""The VAE's layers and what stands behind them, row by row of the table."""
+
+import numpy as np
+import pytest
+
+from autograder.checks import Waits, check, close, fail, mistake, same
+from autograder.evidence import NotSeen
+from autograder.inputs import VAE_DEFAULTS
+from autograder.networks import Network, vae_networks
+
+ENCODER, DECODER = 0, 1
+ENC_6 = 5
+PREFIX = {ENCODER: "vae.enc", DECODER: "vae.dec"}
+
+
+def judge_row(network: Network, index: int, points: str) -> None:
+    """Fail unless the layer of a row is as the table asks, and what stands behind it, too."""
+    row = network.rows[index]
+    try:
+        differences = network.differences(index)
+    except NotSeen:
+        wait_for_an_earlier_row(network, index, points)
+        raise
+    if differences:
+        fail(f"Row {row.name} {'; it '.join(differences)}")
+    if not row.after:
+        return
+    try:
+        behind = network.stands_behind(index)
+    except NotSeen:
+        wait_for_an_earlier_row(network, index + 2, points)  # or the layer after it, which could not take what came
+        raise
+    if behind != row.after:
+        fail(f"Row {row.name} has {row.after} behind the layer; in your network there is {behind}")
+
+
+def wait_for_an_earlier_row(network: Network, index: int, points: str) -> None:
+    """Wait, where a wrong layer is very likely what stopped the network."""
+    for earlier in range(min(index, len(network.rows))):
+        try:
+            wrong = network.differences(earlier)
+        except NotSeen:
+            return
+        if wrong:
+            raise Waits(f"{points}_{earlier + 1}")
+
+
+@check(
+    "Row Enc-{row} of the VAE's table is there, with what stands behind it", points="vae.enc_{row}", probe="vae_layers"
+)
+@pytest.mark.parametrize("row", range(1, 7))
+def encoder_rows(submission, row):
+    judge_row(vae_networks(submission, 0, *VAE_DEFAULTS)[ENCODER], row - 1, PREFIX[ENCODER])
+
+
+@check(
+    "Row Dec-{row} of the VAE's table is there, with what stands behind it", points="vae.dec_{row}", probe="vae_layers"
+)
+@pytest.mark.parametrize("row", range(1, 7))
+def decoder_rows(submission, row):
+    judge_row(vae_networks(submission, 0, *VAE_DEFAULTS)[DECODER], row - 1, PREFIX[DECODER])
+
+
+@check("The VAE has no layers that the table hasn't", points="vae.no_other_layers", probe="vae_layers")
+def no_other_layers(submission):
+    networks = vae_networks(submission, 0, *VAE_DEFAULTS)
+    for network, name in zip(networks, ("encoder", "decoder"), strict=True):
+        for layer in network.left_over():
+            if network.layers.index(layer) < len(network.rows) or not network.failure:
+                fail(
+                    f"your {name} has {layer['kind']} from {layer['inputs']} to {layer['outputs']} that no row asks for"
+                )
+
+
+@check("latent_dim is honoured, whatever it is", points="vae.latent_dim", probe="vae_layers")
+def latent_dim_is_honoured(submission, inputs, remark):
+    channels, latent_dim = inputs["vae_layers.settings"][1].tolist()
+    usual = vae_networks(submission, 0, *VAE_DEFAULTS)
+    other = vae_networks(submission, 1, channels, latent_dim)
+    for at_default, at_other in zip(usual, other, strict=True):
+        for index, row in enumerate(at_other.rows):
+            if at_default.differences(index):
+                continue  # wrong anyway, and told so by its own check
+            wrong = at_other.differences(index)
+            if wrong:
+                fail(f"with latent_dim {latent_dim} row {row.name} {wrong[0]}: latent_dim is written into the code")
+    for part in ("1.x", "1.z"):
+        if part in submission.failures and part.replace("1", "0", 1) not in submission.failures:
+            raise NotSeen(part, submission.failures[part])
+    if any(
+        part.startswith("2.") and part.replace("2", "1", 1) not in submission.failures for part in submission.failures
+    ):
+        remark("Remark: your VAE ignores num_channels; with one image channel that is no fault.")
+
+
+@check(
+    "Of what Enc-6 gives, the first half is μ and the second half log σ",
+    points="vae.posterior_split",
+    probe="vae_layers",
+)
+def posterior_split(submission):
+    network = vae_networks(submission, 0, *VAE_DEFAULTS)[ENCODER]
+    if network.differences(ENC_6):
+        raise Waits("vae.enc_6")
+    mu, log_sigma = submission["0.x.mu"], submission["0.x.log_sigma"]
+    first, second = halves_of_enc_6(submission, network.layer(ENC_6), mu)
+    if close(mu, second) and close(log_sigma, first):
+        fail("μ and log σ are the other way round: the first half of Enc-6 is μ")
+    both = np.concatenate([first, second], axis=1)
+    mistake(mu, both[:, ::2], "μ gets the even numbers of Enc-6 and log σ the odd ones: split it into halves")
+    mistake(mu, first.clip(0), "there is a ReLU behind Enc-6: μ and log σ can't be negative")
+    same(mu, first, "μ, against the first half of what Enc-6 gives,")
+    mistake(log_sigma, second.clip(0), "there is a ReLU behind Enc-6: log σ can't be negative")
+    mistake(log_sigma, np.exp(second), "what is returned for log σ is exponentiated: it is σ, not log σ")
+    mistake(log_sigma, second / 2, "what is returned for log σ is halved: Enc-6 gives log σ, not log σ²")
+    mistake(log_sigma, second * 2, "what is returned for log σ is doubled: it is log σ²")
+    mistake(log_sigma, first, "what is returned for log σ is μ")
+    same(log_sigma, second, "log σ, against the second half of what Enc-6 gives,")
+
+
+def halves_of_enc_6(submission, layer: dict, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is μ and what is log σ of one layer, or of two heads, which may run in any order."""
+    given = submission[f"0.x.{layer['index']}.given"]
+    if given.shape[1] == layer["outputs"]:
+        first, second = np.split(given, 2, axis=1)
+        return first, second
+    other = submission[f"0.x.{layer['index'] + 1}.given"]
+    return (other, given) if close(mu, other) else (given, other)

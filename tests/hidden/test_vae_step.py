@@ -1,0 +1,57 @@
+"""One whole step of the VAE's training, with the reference's weights, images and noise."""
+
+import numpy as np
+
+from autograder.checks import check, close, fail, same
+
+from . import test_vae_layers as layers
+from . import test_vae_losses as losses
+from . import test_vae_sampling as sampling
+
+NOTICEABLE = (
+    1e-3  # of the largest gradient: Adam's first step has the same length for a smaller one, and rounding turns it
+)
+
+
+@check(
+    "One step of training changes the weights as the reference's does",
+    points="vae.training_step",
+    probe="vae_step",
+    after=(
+        layers.encoder_rows,
+        layers.decoder_rows,
+        layers.no_other_layers,
+        layers.posterior_split,
+        sampling.z_gradients,
+        sampling.reconstruction,
+        sampling.same_decoder,
+        sampling.encoder_numbers,
+        sampling.decoder_numbers,
+        losses.recon_gradients,
+        losses.kl_gradients,
+    ),
+)
+def training_step(submission, reference, inputs, remark):
+    if submission.fact("steps") != 1:
+        fail(f"the optimizer makes {submission.fact('steps')} steps for one batch, and should make one")
+    if submission.fact("noise asked for") == 0:
+        remark("Remark: the noise is not drawn with PyTorch, so that the gradients could not be compared.")
+        return
+    rows = [name.removeprefix("gradient.") for name in reference.arrays if name.startswith("gradient.")]
+    gradients = [(submission[f"gradient.{row}"], reference[f"gradient.{row}"]) for row in rows]
+    got, expected = (np.concatenate([one.ravel() for one in side]) for side in zip(*gradients, strict=True))
+    scale = (got @ expected) / (expected @ expected)
+    if not got.any():
+        fail("no gradient reaches any layer before the optimizer's step")
+    if not close(got, expected) and close(got, scale * expected):
+        fail(f"the gradients are {scale:.3g} times what they should be")
+    for row in reversed(rows):  # the first layer without a gradient, seen from the loss, is where it gets lost
+        if not submission[f"gradient.{row}"].any():
+            fail(f"no gradient reaches row {row} of the table")
+    for row, (one, other) in zip(rows, gradients, strict=True):
+        same(one, other, f"the gradient in row {row} of the table")
+    for row in rows:
+        before, gradient = inputs[f"vae_step.weight.{row}"], reference[f"gradient.{row}"]
+        told = np.abs(gradient) > NOTICEABLE * np.abs(gradient).max()
+        changes = [(side[f"after.{row}"] - before)[told] for side in (submission, reference)]
+        same(*changes, f"what Adam's step changes in row {row} of the table", tolerance=0.02)
