@@ -1,0 +1,193 @@
+"""A folder of hand-ins → one row for every student, each with a tree that can be graded, or the reason why not."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from autograder.archives import MB, ArchiveError, copy_folder, unpack
+from autograder.course import IntakeLimits
+from autograder.layout import Layout, names_in_short, read_layout
+from autograder.names import folder_name
+from autograder.overlay import overlay
+from autograder.sources import HandIn, Source, find_hand_ins
+from autograder.summaries import FILE_BYTES, SummaryError, is_same_summary, make_summary
+from code_analyze.summary import visible
+from coursekit.analysis import SUMMARY, Analysis
+from coursekit.errors import CourseError
+from coursekit.staging import CODES
+
+HANDED_IN = "handed_in"
+_SCAFFOLD = ".scaffold"  # no student's folder begins with a dot
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's row.
+
+    Attributes:
+        student: the student number, or the name that the hand-in is known by where that isn't clear.
+        source: the hand-in's path below the folder of hand-ins.
+        status: "ok" or "refused".
+        folder: this student's own folder in the scratch folder.
+        reason: why it was refused, one line; "" where it wasn't.
+        remarks: what the TA should know, one line each.
+        superseded: older hand-ins of the student.
+        projects: the projects that were handed in, such as ("VAE",).
+        codes: what is graded: the scaffold with the student's files in place of its own; None where refused.
+        handed_in: all that was handed in, as it was unpacked; None where refused.
+        report: the report's path below `handed_in`; None where there is none.
+        summary: whether summary.txt is the one that analyze.py makes: "same", "different", "missing"; "unknown" where
+            analyze.py made none.
+        analysis: what analyze.py says about the student's code; None where it made no summary.
+    """
+
+    student: str
+    source: str
+    status: Literal["ok", "refused"]
+    folder: Path
+    reason: str = ""
+    remarks: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
+    projects: tuple[str, ...] = ()
+    codes: Path | None = None
+    handed_in: Path | None = None
+    report: str | None = None
+    summary: Literal["same", "different", "missing", "unknown"] = "unknown"
+    analysis: Analysis | None = None
+
+
+def take_in(folder: Path, scaffold: Mapping[str, bytes], limits: IntakeLimits, scratch: Path) -> list[Submission]:
+    """Unpack every hand-in of a folder and lay it over the scaffold. Nothing that one of them holds stops the others.
+
+    Args:
+        folder: zips and folders, as a learning platform exports them.
+        scaffold: the pristine scaffold, as `autograder.scaffold.build_scaffold` gives it.
+        limits: what a hand-in may be.
+        scratch: an empty or new folder, in which every student gets a folder of its own: `handed_in/` is what was
+            handed in, `codes/` what is graded, `summary.txt` and `summary.json` what analyze.py says.
+    Returns:
+        one row for every student, in their order.
+    Raises:
+        CourseError: there is no such folder, no hand-in in it, or `scratch` is in use or can't be written.
+    """
+    hand_ins = find_hand_ins(folder, limits)
+    if not hand_ins:
+        raise CourseError(f"{folder}: no hand-in in it; give the folder that holds the students' zips")
+    pristine = scratch / _SCAFFOLD
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        if any(scratch.iterdir()):
+            raise CourseError(f"{scratch}: not empty; give a folder that nothing else lies in")
+        overlay(None, scaffold, pristine)
+        taken: set[str] = set()
+        submissions = []
+        for hand_in in hand_ins:
+            name = folder_name(hand_in.student, taken)
+            taken.add(name.lower())
+            submissions.append(_take_one(hand_in, scaffold, pristine, limits, scratch / name))
+        shutil.rmtree(pristine)
+    except OSError as error:
+        raise CourseError(f"{error.filename or scratch}: {error.strerror or error}") from error
+    return submissions
+
+
+def _take_one(
+    hand_in: HandIn, scaffold: Mapping[str, bytes], pristine: Path, limits: IntakeLimits, folder: Path
+) -> Submission:
+    remarks: list[str] = []
+    try:
+        remarks += _source_remarks(hand_in, limits)
+        return _opened(hand_in, scaffold, pristine, limits, folder, remarks)
+    except ArchiveError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"not taken in, which need not be the student's fault: {error.strerror or error}"
+    except Exception as error:  # whatever it is, it is one student's row and not the end of the class
+        reason = f"not taken in, a fault of the intake: {type(error).__name__}: {error}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return Submission(
+        student=visible(hand_in.student),
+        source=hand_in.source.label,
+        status="refused",
+        folder=folder,
+        reason=" ".join(visible(reason).split()),
+        remarks=remarks,
+        superseded=hand_in.superseded,
+    )
+
+
+def _source_remarks(hand_in: HandIn, limits: IntakeLimits) -> list[str]:
+    """What is to be said of a hand-in before it is opened."""
+    source, remarks = hand_in.source, list(hand_in.remarks)
+    status = source.path.lstat()
+    if source.name.is_late:
+        remarks.append("late: the platform says so")
+    if limits.deadline and status.st_mtime > limits.deadline.timestamp():
+        when = datetime.fromtimestamp(status.st_mtime, timezone.utc).astimezone(limits.deadline.tzinfo)
+        remarks.append(f"late by its file's time, {when.isoformat(timespec='seconds')}")
+    if source.path.is_file() and status.st_size > limits.max_zip_mb * MB:
+        remarks.append(f"the zip has {status.st_size / MB:.1f} MB, more than {limits.max_zip_mb}")
+    if source.beside:
+        remarks.append(f"handed in beside the zip, and not looked at: {names_in_short(source.beside)}")
+    return remarks
+
+
+def _opened(
+    hand_in: HandIn,
+    scaffold: Mapping[str, bytes],
+    pristine: Path,
+    limits: IntakeLimits,
+    folder: Path,
+    remarks: list[str],
+) -> Submission:
+    """Unpack one hand-in, look at it, and make what is graded."""
+    handed_in, codes = folder / HANDED_IN, folder / CODES
+    _unpack(hand_in.source, handed_in, limits)
+    layout = read_layout(handed_in)
+    remarks += layout.remarks
+    left_out = overlay(layout.codes, scaffold, codes)
+    if left_out:
+        remarks.append(f"not part of what is run: {names_in_short(left_out)}")
+    analysis = None
+    if layout.codes:
+        try:
+            analysis = make_summary(layout.codes, pristine, folder)
+        except SummaryError as error:
+            remarks.append(str(error))
+    state = _summary_state(layout, analysis)
+    if state == "different":
+        remarks.append(f"{SUMMARY} is not the one that analyze.py makes of this code")
+    return Submission(
+        student=visible(hand_in.student),
+        source=hand_in.source.label,
+        status="ok",
+        folder=folder,
+        remarks=remarks,
+        superseded=hand_in.superseded,
+        projects=layout.projects,
+        codes=codes,
+        handed_in=handed_in,
+        report=layout.report.relative_to(handed_in).as_posix() if layout.report else None,
+        summary=state,
+        analysis=analysis,
+    )
+
+
+def _unpack(source: Source, target: Path, limits: IntakeLimits) -> None:
+    if source.path.is_dir() and not source.path.is_symlink():
+        copy_folder(source.path, target, limits)
+    else:
+        unpack(source.path, target, limits)
+
+
+def _summary_state(layout: Layout, analysis: Analysis | None) -> Literal["same", "different", "missing", "unknown"]:
+    if layout.summary is None:
+        return "missing"
+    if analysis is None:
+        return "unknown"
+    if layout.summary.stat().st_size > FILE_BYTES:
+        return "different"
+    return "same" if is_same_summary(layout.summary.read_bytes(), analysis.summary) else "different"

@@ -1,0 +1,145 @@
+"""What lies where in a hand-in, and what should not be in it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from code_analyze.summary import visible
+from code_analyze.tree import RUN_FOLDERS, TOOL_FOLDERS
+from coursekit.analysis import SUMMARY
+from coursekit.requirements import OPTIONAL_PROJECTS, PROJECTS, REQUIRED_FILES, REQUIRED_PROJECT
+from coursekit.staging import CODES, README_NAMES, REPORT_SIGNATURES, Report
+
+SHOWN = 5  # names in one remark
+FORBIDDEN = {
+    "weights": ".bin .ckpt .h5 .hdf5 .joblib .onnx .pkl .pickle .pt .pth .safetensors",
+    "data": ".arrow .csv .gz .npy .npz .parquet -ubyte",
+    "compiled objects": ".a .class .dll .dylib .exe .o .pyc .pyd .pyo .so .whl",
+    "archives": ".7z .bz2 .rar .tar .tgz .xz .zip",
+}
+_REPORT_SUFFIXES = tuple(Path(name).suffix for name in REPORT_SIGNATURES)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was found in a hand-in.
+
+    Attributes:
+        codes: the folder that holds the project folders; None where there is none.
+        report: the report; None where there is none.
+        summary: summary.txt; None where there is none.
+        projects: the project folders that were handed in, as the course calls them.
+        remarks: what is missing, misplaced or not to be handed in, one sentence each.
+    """
+
+    codes: Path | None
+    report: Path | None
+    summary: Path | None
+    projects: tuple[str, ...]
+    remarks: list[str]
+
+
+def read_layout(top: Path) -> Layout:
+    """Look for code, report and summary in an unpacked hand-in; a folder around them all is forgiven."""
+    remarks: list[str] = []
+    codes = _find_codes(top, remarks)
+    around = [folder for folder in (codes.parent if codes else top, top, *_folders(top)) if folder.is_relative_to(top)]
+    if codes and codes.name.lower() != CODES:
+        around.insert(0, codes)
+    report = _find_report(around, remarks)
+    summary = _find_summary(codes, around, remarks)
+    folders = _folders(codes) if codes else []
+    projects = tuple(p for p in PROJECTS if any(folder.name.lower() == p.lower() for folder in folders))
+    for project in PROJECTS:
+        if project in projects:
+            remarks += _project_remarks(next(f for f in folders if f.name.lower() == project.lower()), project)
+        elif project == REQUIRED_PROJECT:
+            remarks.append(f"no {CODES}/{project}")
+        elif project in OPTIONAL_PROJECTS:
+            remarks.append(f"no {CODES}/{project}, which is optional")
+    remarks += _forbidden(top)
+    return Layout(codes, report, summary, projects, remarks)
+
+
+def names_in_short(names: Iterable[str]) -> str:
+    """A few of many names."""
+    names = list(names)
+    return visible(", ".join(names[:SHOWN])) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+
+
+def _find_codes(top: Path, remarks: list[str]) -> Path | None:
+    around = [top, *_folders(top)]
+    found = [folder for parent in around for folder in _folders(parent) if folder.name.lower() == CODES]
+    if not found:
+        projects = {project.lower() for project in PROJECTS}
+        found = [parent for parent in around if projects & {folder.name.lower() for folder in _folders(parent)}]
+        if found:
+            remarks.append(f"no {CODES}/ around the projects' folders")
+    if len(found) > 1:
+        others = names_in_short(folder.relative_to(top).as_posix() + "/" for folder in found[1:])
+        remarks.append(f"more than one {CODES}/: not looked at: {others}")
+    if not found:
+        remarks.append(f"no {CODES}/: there is no code")
+        return None
+    return found[0]
+
+
+def _find_report(around: list[Path], remarks: list[str]) -> Path | None:
+    files = [path for folder in around for path in _files(folder)]
+    for name in REPORT_SIGNATURES:
+        for path in files:
+            if path.name.lower() == name.lower():
+                if problem := Report(path, name, path.stat().st_size, []).problem():
+                    remarks.append(problem.split(":")[0])
+                return path
+    other = next((path for path in files if path.suffix.lower() in _REPORT_SUFFIXES), None)
+    instead = f"; {visible(other.name)} is taken for it" if other else ""
+    remarks.append(f"no {' or '.join(REPORT_SIGNATURES)}{instead}")
+    return other
+
+
+def _find_summary(codes: Path | None, around: list[Path], remarks: list[str]) -> Path | None:
+    for folder in around:
+        for path in _files(folder):
+            if path.name.lower() == SUMMARY and folder != codes:
+                return path
+    if codes and (codes / SUMMARY).is_file():
+        remarks.append(f"{SUMMARY} lies in {CODES}/")
+        return codes / SUMMARY
+    remarks.append(f"no {SUMMARY}")
+    return None
+
+
+def _project_remarks(folder: Path, project: str) -> list[str]:
+    names = {path.name for path in _files(folder)}
+    remarks = [f"{CODES}/{project} is written {visible(folder.name)}"] if folder.name != project else []
+    remarks += [
+        f"{CODES}/{project}/{name} is missing: the given one is used" for name in REQUIRED_FILES if name not in names
+    ]
+    if {name.lower() for name in README_NAMES}.isdisjoint(name.lower() for name in names):
+        remarks.append(f"{CODES}/{project}: no {' or '.join(README_NAMES)} in it")
+    return remarks
+
+
+def _forbidden(top: Path) -> list[str]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted(top.rglob("*")):
+        name = path.relative_to(top).as_posix()
+        if path.is_dir():
+            if path.name in (*RUN_FOLDERS, *TOOL_FOLDERS):
+                found["folders of runs and tools"].append(f"{name}/")
+            continue
+        for kind, suffixes in FORBIDDEN.items():
+            if PurePosixPath(name).name.lower().endswith(tuple(suffixes.split())):
+                found[kind].append(name)
+                break
+    return [f"{kind}, not to be handed in: {names_in_short(names)}" for kind, names in found.items()]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
