@@ -1,0 +1,119 @@
+"""The page that a TA opens: how the class did, which checks fail most, every student with a link to the feedback."""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, median
+from urllib.parse import quote
+
+from autograder.grades import GRADED, Grade, points
+from autograder.page import escape, page
+
+_BINS = 10
+_WIDTH, _HEIGHT, _MARGIN = 640, 200, 24
+
+# Sorts a table by the column whose heading is clicked; once more, the other way round.
+_SORT = """
+document.querySelectorAll("table.sortable").forEach(table => {
+  table.querySelectorAll("th").forEach((heading, column) => {
+    heading.addEventListener("click", () => {
+      const up = heading.getAttribute("aria-sort") !== "ascending";
+      table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const body = table.tBodies[0];
+      const value = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+      const compare = new Intl.Collator("en", { numeric: true }).compare;
+      [...body.rows].sort((a, b) => (up ? 1 : -1) * compare(value(a), value(b))).forEach(row => body.append(row));
+    });
+  });
+});
+"""
+
+
+def class_page(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
+    """Write the page of a class.
+
+    Args:
+        grades: in the order in which they are listed.
+        feedback: student -> path of the feedback page, relative to this one, with forward slashes.
+    """
+    graded = [grade for grade in grades if grade.status == GRADED]
+    parts = ["<h1>Grades</h1>", f"<p class=score>{_in_short(grades, graded)}</p>"]
+    if graded:
+        parts += ["<h2>Distribution</h2>", _histogram(graded), "<h2>Checks</h2>", _checks(graded)]
+    parts += ["<h2>Students</h2>", _students(grades, feedback)]
+    return page("Grades", "\n".join(parts), _SORT)
+
+
+def _in_short(grades: Sequence[Grade], graded: Sequence[Grade]) -> str:
+    text = f"{len(grades)} submission{'s' * (len(grades) != 1)}, {len(graded)} graded"
+    if not graded:
+        return text
+    scores = [grade.score for grade in graded]
+    most = max(grade.max_score for grade in graded)
+    return f"{text}; mean {points(mean(scores))}, median {points(median(scores))} of {points(most)} points"
+
+
+def _histogram(graded: Sequence[Grade]) -> str:
+    """Draw how many students have which tenth of the points."""
+    counts = [0] * _BINS
+    for grade in graded:
+        share = grade.score / grade.max_score if grade.max_score else 0
+        counts[min(int(share * _BINS), _BINS - 1)] += 1
+    width, height = _WIDTH / _BINS, _HEIGHT - 2 * _MARGIN
+    bars = []
+    for n, count in enumerate(counts):
+        tall = height * count / max(counts)
+        x, y = n * width, _HEIGHT - _MARGIN - tall
+        label = f"{100 * n // _BINS} to {100 * (n + 1) // _BINS} %: {count}"
+        bars.append(f'<rect x="{x + 2:.1f}" y="{y:.1f}" width="{width - 4:.1f}" height="{tall:.1f}">')
+        bars.append(f"<title>{label}</title></rect>")
+        middle = x + width / 2
+        bars.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{100 * n // _BINS}–</text>')
+        if count:
+            bars.append(f'<text x="{middle:.1f}" y="{y - 5:.1f}" text-anchor="middle">{count}</text>')
+    floor = f'<line x1="0" x2="{_WIDTH}" y1="{_HEIGHT - _MARGIN}" y2="{_HEIGHT - _MARGIN}"/>'
+    start = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" aria-label="students by % of points">'
+    return f"{start}{''.join(bars)}{floor}</svg><p>Students by per cent of the points.</p>"
+
+
+def _checks(graded: Sequence[Grade]) -> str:
+    titles = {check.id: check.title for grade in graded for check in grade.checks}
+    rows = []
+    for check_id, title in titles.items():
+        outcomes = [check.passed for grade in graded for check in grade.checks if check.id == check_id]
+        failed, waiting = outcomes.count(False), outcomes.count(None)
+        share = 100 * failed / len(outcomes)
+        cells = [_cell(check_id), _cell(title), _number(failed), _number(waiting), _number(share, f"{share:.0f} %")]
+        rows.append((share, "".join(cells)))
+    rows.sort(key=lambda row: -row[0])
+    headings = ["check", "what holds for right code", "failed", "not looked at", "failed, %"]
+    return _table(headings, [cells for _, cells in rows], first_number=2)
+
+
+def _students(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
+    rows = []
+    for grade in grades:
+        name = escape(grade.student)
+        if grade.student in feedback:
+            name = f'<a href="{escape(quote(feedback[grade.student]))}">{name}</a>'
+        failed = sum(check.passed is False for check in grade.checks)
+        cells = [f"<td>{name}</td>", _cell(grade.status), _cell("; ".join(grade.remarks))]
+        cells += [_number(grade.score, points(grade.score)), _number(failed)]
+        rows.append("".join(cells))
+    return _table(["student", "status", "remarks", "points", "checks failed"], rows, first_number=3)
+
+
+def _table(headings: Sequence[str], rows: Sequence[str], first_number: int) -> str:
+    head = "".join(
+        f"<th{' class=number' if n >= first_number else ''}><button>{heading}</button></th>"
+        for n, heading in enumerate(headings)
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<div class=wide><table class=sortable><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
+
+
+def _number(value: float, shown: str | None = None) -> str:
+    return f'<td class=number data-value="{value:g}">{shown or f"{value:g}"}</td>'

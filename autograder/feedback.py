@@ -1,0 +1,81 @@
+"""What one student reads: the checks, what did not pass and where to look; as Markdown, HTML, and for Gradescope."""
+
+import json
+import re
+
+from autograder.grades import GRADED, CheckResult, Grade, points
+from autograder.page import escape, page
+from code_analyze.summary import visible
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+
+
+def to_markdown(grade: Grade) -> str:
+    """Write a student's feedback as Markdown."""
+    lines = [f"# {_plain(grade.student)}: {points(grade.score)} of {points(grade.max_score)} points", ""]
+    if grade.status != GRADED:
+        lines += [f"Not graded: {_plain(grade.status)}", ""]
+    for title, checks in _groups(grade):
+        lines += [f"## {title}", ""]
+        for check in checks:
+            lines.append(f"- {_plain(check.title)} ({points(check.points)} of {points(check.max_points)})")
+            lines += [f"  {_plain(line)}" for line in check.message.splitlines() if check.passed is not True]
+        lines.append("")
+    if grade.remarks:
+        lines += ["## Remarks", "", *(f"- {_plain(remark)}" for remark in grade.remarks), ""]
+    return "\n".join(lines)
+
+
+def to_html(grade: Grade) -> str:
+    """Write a student's feedback as a page that opens from the disk."""
+    parts = [f"<h1>{escape(grade.student)}</h1>"]
+    parts.append(f"<p class=score>{points(grade.score)} of {points(grade.max_score)} points</p>")
+    if grade.status != GRADED:
+        parts.append(f"<p class=failed>Not graded: {escape(grade.status)}</p>")
+    for title, checks in _groups(grade):
+        parts.append(f"<h2>{title}</h2><ul class=checks>")
+        for check in checks:
+            state = {True: "passed", False: "failed", None: "waits"}[check.passed]
+            message = f"<p>{escape(check.message)}</p>" if check.message and check.passed is not True else ""
+            share = f"<span class=points>{points(check.points)} / {points(check.max_points)}</span>"
+            parts.append(f"<li class={state}>{share}{escape(check.title)}{message}</li>")
+        parts.append("</ul>")
+    if grade.remarks:
+        items = "".join(f"<li>{escape(remark)}</li>" for remark in grade.remarks)
+        parts.append(f"<h2>Remarks</h2><ul>{items}</ul>")
+    return page(f"{grade.student}: feedback", "\n".join(parts))
+
+
+def to_gradescope(grade: Grade) -> str:
+    """Write a student's results as Gradescope's `results.json`."""
+    tests = [
+        {
+            "name": check.title,
+            "number": check.id,
+            "score": check.points,
+            "max_score": check.max_points,
+            "status": "passed" if check.passed else "failed",
+            "output": "" if check.passed else check.message,
+            "output_format": "text",
+            "visibility": "visible",
+        }
+        for check in grade.checks
+    ]
+    output = "\n".join([*([] if grade.status == GRADED else [grade.status]), *grade.remarks])
+    results = {"score": grade.score, "output": output, "output_format": "text", "visibility": "visible", "tests": tests}
+    return json.dumps(results, indent=2) + "\n"
+
+
+def _groups(grade: Grade) -> list[tuple[str, list[CheckResult]]]:
+    groups = {
+        "What is not right yet": False,
+        "What could not be looked at because of that": None,
+        "What is right": True,
+    }
+    found = [(title, [check for check in grade.checks if check.passed is state]) for title, state in groups.items()]
+    return [(title, checks) for title, checks in found if checks]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\1", visible(" ".join(text.split())))

@@ -1,0 +1,97 @@
+"""A student's grade and the gradebook of a class, as `grades.json` holds it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from coursekit.errors import CourseError
+
+GRADED = "graded"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check said of one submission.
+
+    Attributes:
+        id: of the check and of its points in course.toml, such as "vae.kl_average".
+        title: the sentence that holds for right code.
+        passed: None for a check that could not be made, because of another one that failed.
+        points, max_points: what it gives here, and at most.
+        message: for what did not pass, what was expected, what came and where to look; or what it waits for.
+    """
+
+    id: str
+    title: str
+    passed: bool | None
+    points: float
+    max_points: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """A submission's grade.
+
+    Attributes:
+        student: the id that the hand-in is named after.
+        status: "graded", or why there is nothing to grade, in a phrase.
+        checks: in the order in which they are shown.
+        remarks: what a TA should look at; they cost no points.
+    """
+
+    student: str
+    status: str
+    checks: tuple[CheckResult, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The points of all checks."""
+        return _exact(sum(check.points for check in self.checks))
+
+    @property
+    def max_score(self) -> float:
+        """The most that the checks could give."""
+        return _exact(sum(check.max_points for check in self.checks))
+
+
+def to_json(grades: Sequence[Grade]) -> str:
+    """Write a gradebook as `grades.json`."""
+    rows = []
+    for grade in grades:
+        row = asdict(grade)
+        row["score"], row["max_score"] = grade.score, grade.max_score
+        rows.append(row)
+    return json.dumps({"submissions": rows}, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, path: object) -> list[Grade]:
+    """Read what `to_json` wrote.
+
+    Args:
+        text: the file's content.
+        path: how messages name the file.
+    Raises:
+        CourseError: it is damaged, or something else.
+    """
+    try:
+        rows = json.loads(text)["submissions"]
+        return [_grade(row) for row in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CourseError(f"{path}: not a gradebook, or damaged ({type(error).__name__}: {error})") from error
+
+
+def points(value: float) -> str:
+    """Show points: 2, 2.5, 0.33."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _grade(row: dict[str, Any]) -> Grade:
+    checks = tuple(CheckResult(**check) for check in row["checks"])
+    return Grade(row["student"], row["status"], checks, tuple(row["remarks"]))
+
+
+def _exact(value: float) -> float:
+    return round(value, 6)  # 0.1 + 0.2 is 0.3 to everybody but a float

@@ -1,0 +1,57 @@
+"""A class's grades as CSV: one for people, one for Canvas, one for Moodle.
+
+Spreadsheets run a cell that begins like a formula. Names and messages come from students, so such a cell gets an
+apostrophe in front (OWASP, "CSV Injection").
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from autograder.grades import Grade, points
+
+BYTE_ORDER_MARK = "\ufeff"  # without it a well-known spreadsheet takes UTF-8 for something else
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def plain_csv(grades: Sequence[Grade]) -> str:
+    """A row for each student: status, score, and the points of each check; the remarks last."""
+    ids = list(dict.fromkeys(check.id for grade in grades for check in grade.checks))
+    rows = [["student", "status", "score", "max_score", *ids, "remarks"]]
+    for grade in grades:
+        given = {check.id: points(check.points) for check in grade.checks}
+        cells = [given.get(check_id, "") for check_id in ids]
+        score = [points(grade.score), points(grade.max_score)]
+        rows.append([grade.student, grade.status, *score, *cells, "; ".join(grade.remarks)])
+    return BYTE_ORDER_MARK + _write(rows)
+
+
+def canvas_csv(grades: Sequence[Grade], assignment: str) -> str:
+    """A gradebook for Canvas's import: students by their SIS id, the points possible in the row under the heading."""
+    most = max((grade.max_score for grade in grades), default=0)
+    rows = [
+        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", assignment],
+        ["Points Possible", "", "", "", "", points(most)],
+    ]
+    rows += [["", "", grade.student, "", "", points(grade.score)] for grade in grades]
+    return _write(rows)
+
+
+def moodle_csv(grades: Sequence[Grade], assignment: str) -> str:
+    """A gradebook for Moodle's import: map "ID number" to the user and the other two columns to the assignment."""
+    rows = [["ID number", assignment, "Feedback"]]
+    for grade in grades:
+        missed = [f"{check.title}: {check.message}" for check in grade.checks if not check.passed]
+        rows.append([grade.student, points(grade.score), "\n".join([*missed, *grade.remarks])])
+    return _write(rows)
+
+
+def _write(rows: Iterable[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\r\n").writerows([_harmless(cell) for cell in row] for row in rows)
+    return buffer.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    cell = cell.replace("\0", "")
+    return "'" + cell if cell.startswith(FORMULA_STARTS) else cell

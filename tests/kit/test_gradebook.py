@@ -1,0 +1,148 @@
+"""Grades as people and platforms read them: JSON, CSV, feedback, the class's page; and what students put into them."""
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from autograder.class_page import class_page
+from autograder.feedback import to_gradescope, to_html, to_markdown
+from autograder.grades import CheckResult, Grade, from_json, points, to_json
+from autograder.spreadsheets import BYTE_ORDER_MARK, canvas_csv, moodle_csv, plain_csv
+from coursekit.errors import CourseError
+
+EVIL = '=HYPERLINK("http://evil","x")<script>alert(1)</script>\u202e'
+KL = CheckResult("vae.kl", "kl_loss is averaged", False, 0.5, 2, "your KL is summed:\ndivide by the batch")
+ROWS = CheckResult("vae.rows", "every row is right", True, 3, 3)
+STEP = CheckResult("vae.step", "one step is right", None, 0, 1, "waits for vae.kl")
+GRADES = [
+    Grade("2021000001", "graded", (ROWS, KL, STEP), ("summary.txt is missing",)),
+    Grade("2021000002", "graded", (ROWS, CheckResult("vae.kl", KL.title, True, 2, 2))),
+    Grade(EVIL, f"refused: {EVIL}", (), (EVIL,)),
+]
+
+
+class Page(HTMLParser):
+    """The tags, links and text of a page; an unclosed tag is an error."""
+
+    VOID = frozenset({"meta", "rect", "line"})
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.links, self.open, self.words = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+        if tag not in self.VOID or tag == "rect":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text.removeprefix(BYTE_ORDER_MARK))))
+
+
+def test_scores_are_sums_that_look_like_them():
+    checks = tuple(CheckResult(f"c{n}", "", True, value, 1) for n, value in enumerate((0.1, 0.2)))
+    assert Grade("s", "graded", checks).score == 0.3
+    assert [points(value) for value in (2, 2.5, 1 / 3, 0, 10, 100)] == ["2", "2.5", "0.33", "0", "10", "100"]
+
+
+def test_grades_json_has_the_agreed_form_and_can_be_read_again():
+    text = to_json(GRADES)
+    first = json.loads(text)["submissions"][0]
+    assert {"student", "status", "score", "max_score", "checks"} <= set(first)
+    assert {"id", "passed", "points", "max_points", "message"} <= set(first["checks"][0])
+    assert (first["score"], first["max_score"]) == (3.5, 6)
+    assert from_json(text, "grades.json") == GRADES
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"submissions": [{}]}', '{"submissions": [{"student": 1'])
+def test_a_damaged_gradebook_is_one_line(text):
+    with pytest.raises(CourseError, match=r"^grades\.json: not a gradebook, or damaged") as error:
+        from_json(text, "grades.json")
+    assert "\n" not in str(error.value)
+
+
+def test_plain_csv_has_a_row_a_student_and_a_column_a_check():
+    table = rows(plain_csv(GRADES))
+    assert table[0] == ["student", "status", "score", "max_score", "vae.rows", "vae.kl", "vae.step", "remarks"]
+    assert table[1] == ["2021000001", "graded", "3.5", "6", "3", "0.5", "0", "summary.txt is missing"]
+    assert table[2] == ["2021000002", "graded", "5", "5", "3", "2", "", ""]
+    assert len(table) == 4
+
+
+def test_platforms_csv():
+    canvas = rows(canvas_csv(GRADES, "Generative models"))
+    assert canvas[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Generative models"]
+    assert canvas[1] == ["Points Possible", "", "", "", "", "6"]
+    assert canvas[2] == ["", "", "2021000001", "", "", "3.5"]
+    moodle = rows(moodle_csv(GRADES, "Generative models"))
+    assert moodle[0] == ["ID number", "Generative models", "Feedback"]
+    assert moodle[1][:2] == ["2021000001", "3.5"] and "kl_loss is averaged: your KL is summed" in moodle[1][2]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_cell_is_a_formula(start):
+    grade = Grade(f"{start}1+1", "graded", (CheckResult("a", "t", False, 0, 1, f"{start}cmd"),), (f"{start}x",))
+    for text in (plain_csv([grade]), canvas_csv([grade], f"{start}a"), moodle_csv([grade], "a")):
+        cells = [cell for row in rows(text) for cell in row]
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in cells)
+
+
+def test_feedback_says_what_is_wrong_first_and_what_was_not_looked_at():
+    text = to_markdown(GRADES[0])
+    assert text.startswith("# 2021000001: 3.5 of 6 points\n")
+    wrong, waits, right = (text.index(title) for title in ("is not right yet", "could not be looked at", "is right\n"))
+    assert wrong < text.index("kl\\_loss is averaged") < waits < text.index("one step is right") < right
+    assert "  your KL is summed:\n  divide by the batch\n" in text and "summary.txt is missing" in text
+
+    page = Page(to_html(GRADES[0]))
+    assert page.tags.count("li") == 4 and "3.5 of 6 points" in page.words
+    assert "Not graded: refused" in to_html(GRADES[2]) and "Not graded" not in to_html(GRADES[0])
+
+
+def test_nothing_of_a_student_s_becomes_markup():
+    for text in (to_html(GRADES[2]), class_page(GRADES, {EVIL: f"feedback/{EVIL}.html"})):
+        assert "<script>alert" not in text and "\u202e" not in text and "\\u202e" in text
+    assert Page(to_html(GRADES[2])).tags.count("script") == 0
+    markdown = to_markdown(GRADES[2])
+    assert "<script" not in markdown.replace("\\<", "") and "\u202e" not in markdown
+
+
+def test_gradescope_s_results():
+    results = json.loads(to_gradescope(GRADES[0]))
+    assert results["score"] == 3.5 and results["output"] == "summary.txt is missing"
+    assert [test["status"] for test in results["tests"]] == ["passed", "failed", "failed"]
+    assert {"name", "number", "score", "max_score", "status", "output", "visibility"} <= set(results["tests"][0])
+    assert results["tests"][1]["output"] == KL.message
+
+
+def test_the_page_of_a_class_shows_distribution_checks_and_students_and_needs_no_network():
+    text = class_page(GRADES, {"2021000001": "feedback/2021000001.html"})
+    page = Page(text)
+    assert page.links == ["feedback/2021000001.html"]
+    assert "3 submissions, 2 graded; mean 4.25, median 4.25 of 6 points" in page.words
+    assert page.tags.count("rect") == 10 and page.tags.count("table") == 2
+    assert "50 to 60 %: 1" in text and "90 to 100 %: 1" in text
+    assert re.findall(r"<td>(vae\.\w+)</td>", text)[0] == "vae.kl"  # the check that fails most comes first
+    assert "http" not in text.replace(EVIL, "").replace("http-equiv", "").replace("http://evil", "")
+
+
+def test_a_class_without_a_graded_submission_still_has_a_page():
+    assert "1 submission, 0 graded" in class_page(GRADES[2:], {})
+    assert "0 submissions" in class_page([], {})
