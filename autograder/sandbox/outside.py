@@ -19,11 +19,11 @@ def main() -> None:
     """Read the settings (JSON) from the command line, bind, become the user, and exec bubblewrap."""
     settings = json.loads(sys.argv[1])
     libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.unshare(CLONE_NEWNS), "a mount namespace")
-    _check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private mounts")
+    _check(libc.unshare(CLONE_NEWNS), "making a mount namespace")
+    _check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "making mounts private")
     for source, place in settings["binds"]:
         done = libc.mount(os.fsencode(source), os.fsencode(place), None, MS_BIND | MS_REC, None)
-        _check(done, f"a bind mount of {source}")
+        _check(done, f"binding {source}")
     os.setgroups([])
     os.setresgid(settings["user"], settings["user"], settings["user"])
     os.setresuid(settings["user"], settings["user"], settings["user"])
@@ -33,7 +33,7 @@ def main() -> None:
 def _check(result: int, what: str) -> None:
     if result != 0:
         reason = os.strerror(ctypes.get_errno())
-        sys.exit(f"no {what}: {reason}; run the grader as an ordinary user, or as root with CAP_SYS_ADMIN")
+        sys.exit(f"{what}: {reason}; run the grader as an ordinary user, or as root with CAP_SYS_ADMIN")
 
 
 if __name__ == "__main__":

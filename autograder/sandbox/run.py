@@ -85,7 +85,7 @@ def run_in_sandbox(
         evidence, problems = take_files(started.output, outputs, limits.file_mb * MB)
         return Outcome(
             status,
-            exit_code=exit_status if status in (OK, EXIT) or (number is None and not watch.reason) else None,
+            exit_code=None if watch.reason or number is not None else exit_status,
             signal=number,
             cpu_s=watch.cpu_s,
             wall_s=watch.wall_s,
@@ -122,22 +122,23 @@ class _Watch:
             next_look = begin
             while not self.reason and not self.started.has_ended():
                 for key, _ in selector.select(max(0.0, next_look - time.monotonic())):
-                    if not self._read(key.fileobj):
-                        selector.unregister(key.fileobj)
+                    with contextlib.suppress(BlockingIOError):
+                        if not self._read(key.fileobj):
+                            selector.unregister(key.fileobj)
                 now = time.monotonic()
                 if now >= next_look:
                     self.reason = self._passed_limit(now - begin)
                     next_look = now + _POLL_S
-                if self.written > _FLOOD * self.limits.output_kb * KB:
+                if self._is_flood():
                     self.reason = OUTPUT_LIMIT
         self.wall_s = time.monotonic() - begin
 
     def drain(self) -> None:
-        """Read what is left in the pipes; nobody writes to them any more."""
+        """Read what is left in the pipes, and wait for nobody: without a sandbox there may be somebody left."""
         for stream in self.kept:
-            while self._read(stream) and self.written <= _FLOOD * self.limits.output_kb * KB:
-                pass
-            stream.close()
+            with stream, contextlib.suppress(BlockingIOError):
+                while self._read(stream) and not self._is_flood():
+                    pass
 
     def judge(self, exit_status: int | None) -> tuple[str, int | None]:
         """Name how it ended: the status, and the signal that ended it by itself."""
@@ -154,14 +155,14 @@ class _Watch:
 
     def _read(self, stream: object) -> bool:
         """Read once; tell whether there may be more."""
-        try:
-            piece = os.read(stream.fileno(), 1 << 16)
-        except BlockingIOError:
-            return True
+        piece = os.read(stream.fileno(), 1 << 16)
         self.written += len(piece)
         kept = self.kept[stream]
         kept += piece[: max(0, self.limits.output_kb * KB - len(kept))]
         return bool(piece)
+
+    def _is_flood(self) -> bool:
+        return self.written > _FLOOD * self.limits.output_kb * KB
 
     def _passed_limit(self, wall_s: float) -> str:
         usage = self.started.tree.measure(self.limits.memory_mb * MB)

@@ -53,7 +53,10 @@ class Started:
         with selectors.DefaultSelector() as selector:
             selector.register(self.first, selectors.EVENT_READ)
             selector.select(_END_LIMIT_S)
-        status = self.process.wait(_END_LIMIT_S)
+        try:
+            status = self.process.wait(_END_LIMIT_S)
+        except subprocess.TimeoutExpired:  # a process that waits for a device can't be killed
+            return None
         return status if status >= 0 else None
 
     def has_ended(self) -> bool:

@@ -166,7 +166,7 @@ def test_all_arrays_share_one_limit():
     assert set(read_arrays(data, expected, max_bytes=16_000)) == {"a", "b"}
     with pytest.raises(EvidenceError, match="'b' is too large"):
         read_arrays(data, expected, max_bytes=12_000)
-    with pytest.raises(EvidenceError, match="too large: .* where 100 are allowed"):
+    with pytest.raises(EvidenceError, match=r"too large: .* where 100 are allowed"):
         read_arrays(data, expected, max_bytes=100)
 
 
