@@ -13,7 +13,7 @@ ENC_6 = 5
 PREFIX = {ENCODER: "vae.enc", DECODER: "vae.dec"}
 
 
-def judge_row(network: Network, index: int, points: str) -> None:
+def judge_row(network: Network, index: int, points: str, with_activation: bool = True) -> None:
     """Fail unless the layer of a row is as the table asks, and what stands behind it, too."""
     row = network.rows[index]
     try:
@@ -23,7 +23,7 @@ def judge_row(network: Network, index: int, points: str) -> None:
         raise
     if differences:
         fail(f"Row {row.name} {'; it '.join(differences)}")
-    if not row.after:
+    if not row.after or not with_activation:
         return
     try:
         behind = network.stands_behind(index)

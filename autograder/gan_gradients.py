@@ -1,0 +1,89 @@
+"""What the players of the `gan_step` probe learn and report if a training step is right, and if it isn't.
+
+On the trusted side, with the players that are ours: no student code is needed to know what each mistake gives.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autograder.probe.players import Judge, Painter, as_row, with_weights
+
+FAKE, REAL = 0.0, 1.0
+
+
+@dataclass
+class Halves:
+    """D's step: the gradients and the losses of each half with each label, and D's mean judgements."""
+
+    gradients: dict[tuple[str, float], np.ndarray]
+    losses: dict[tuple[str, float], float]
+    mixed: np.ndarray  # both halves judged as one batch
+    smoothed: np.ndarray  # the real half with a label of 0.9
+    D_x: float
+    D_G_z1: float
+    to_G: np.ndarray  # what the fake half sends to G, where it isn't detached
+
+
+@dataclass
+class Answers:
+    """G's step: gradients and losses by what G is told, and D's mean judgement of the fakes."""
+
+    gradients: dict[str, np.ndarray]
+    loss: float
+    D_G_z2: float
+
+
+def step_of_D(inputs: dict[str, np.ndarray]) -> Halves:
+    """What D's step may give, for the inputs of `gan_step`."""
+    netD, netG, real, z = _players(inputs, inputs["gan_step.D"])
+    fake = netG(z)
+    judged = {"real": netD(real), "fake": netD(fake.detach())}
+    losses = {(half, label): _loss(values, label) for half, values in judged.items() for label in (FAKE, REAL)}
+    both = netD(torch.cat([real, fake.detach()]))
+    mixed = _loss(both[: len(real)], REAL) + _loss(both[len(real) :], FAKE)
+    smoothed = _loss(judged["real"], 0.9) + losses["fake", FAKE]
+    return Halves(
+        {key: _gradient(loss, netD) for key, loss in losses.items()},
+        {key: loss.item() for key, loss in losses.items()},
+        _gradient(mixed, netD),
+        _gradient(smoothed, netD),
+        judged["real"].mean().item(),
+        judged["fake"].mean().item(),
+        _gradient(_loss(netD(fake), FAKE), netG),
+    )
+
+
+def step_of_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> Answers:
+    """What G's step may give, with the D that the student's step has made, right or wrong as that may be."""
+    netD, netG, _, z = _players(inputs, updated_D)
+    before, *_ = _players(inputs, inputs["gan_step.D"])
+    fake = netG(z)
+    judged = netD(fake)
+    losses = {
+        "right": _loss(judged, REAL),
+        "saturating": -_loss(judged, FAKE),
+        "found out": _loss(judged, FAKE),
+        "wrong sign": -_loss(judged, REAL),
+        "before": _loss(before(fake), REAL),
+    }
+    gradients = {name: _gradient(loss, netG) for name, loss in losses.items()}
+    return Answers(gradients, losses["right"].item(), judged.mean().item())
+
+
+def _players(inputs: dict[str, np.ndarray], weights_of_D: np.ndarray) -> tuple[nn.Module, nn.Module, Tensor, Tensor]:
+    netD = with_weights(Judge(), torch.from_numpy(np.asarray(weights_of_D, dtype=np.float32)))
+    netG = with_weights(Painter(), torch.from_numpy(inputs["gan_step.G"]))
+    return netD, netG, torch.from_numpy(inputs["gan_step.real"]), torch.from_numpy(inputs["gan_step.z"])
+
+
+def _loss(judged: Tensor, label: float) -> Tensor:
+    return nn.functional.binary_cross_entropy(judged, torch.full_like(judged, label))
+
+
+def _gradient(loss: Tensor, player: nn.Module) -> np.ndarray:
+    parameters = list(player.parameters())
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    return as_row(list(found), player).double().numpy()
