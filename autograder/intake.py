@@ -17,6 +17,7 @@ from autograder.summaries import FILE_BYTES, SummaryError, is_same_summary, make
 from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY, Analysis
 from coursekit.errors import CourseError
+from coursekit.requirements import OPTIONAL_PROJECTS
 from coursekit.staging import CODES
 
 HANDED_IN = "handed_in"
@@ -35,7 +36,7 @@ class Submission:
         reason: why it was refused, one line; "" where it wasn't.
         remarks: what the TA should know, one line each.
         superseded: older hand-ins of the student.
-        projects: the projects that were handed in, such as ("VAE",).
+        projects: the projects that were handed in, such as ("VAE",); an optional one only if it was worked on.
         codes: what is graded: the scaffold with the student's files in place of its own; None where refused.
         handed_in: all that was handed in, as it was unpacked; None where refused.
         report: the report's path below `handed_in`; None where there is none.
@@ -157,6 +158,8 @@ def _opened(
             analysis = make_summary(layout.codes, pristine, folder)
         except SummaryError as error:
             remarks.append(str(error))
+    given = [p for p in layout.projects if p in OPTIONAL_PROJECTS and analysis and not analysis.is_touched(p)]
+    remarks += [f"{CODES}/{project} is as it was given, and optional: not counted as handed in" for project in given]
     state = _summary_state(layout, analysis)
     if state == "different":
         remarks.append(f"{SUMMARY} is not the one that analyze.py makes of this code")
@@ -167,7 +170,7 @@ def _opened(
         folder=folder,
         remarks=remarks,
         superseded=hand_in.superseded,
-        projects=layout.projects,
+        projects=tuple(project for project in layout.projects if project not in given),
         codes=codes,
         handed_in=handed_in,
         report=layout.report.relative_to(handed_in).as_posix() if layout.report else None,

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from code_analyze.summary import visible
 from code_analyze.tree import RUN_FOLDERS, TOOL_FOLDERS
 from coursekit.analysis import SUMMARY
-from coursekit.requirements import OPTIONAL_PROJECTS, PROJECTS, REQUIRED_FILES, REQUIRED_PROJECT
+from coursekit.requirements import PROJECTS, REQUIRED_FILES, REQUIRED_PROJECT
 from coursekit.staging import CODES, README_NAMES, REPORT_SIGNATURES, Report
 
 SHOWN = 5  # names in one remark
@@ -44,22 +44,20 @@ def read_layout(top: Path) -> Layout:
     """Look for code, report and summary in an unpacked hand-in; a folder around them all is forgiven."""
     remarks: list[str] = []
     codes = _find_codes(top, remarks)
-    around = [folder for folder in (codes.parent if codes else top, top, *_folders(top)) if folder.is_relative_to(top)]
-    if codes and codes.name.lower() != CODES:
-        around.insert(0, codes)
+    beside = codes.parent if codes and codes.name.lower() == CODES else codes or top
+    around = list(dict.fromkeys([beside, top, *_folders(beside), *_folders(top)]))
     report = _find_report(around, remarks)
     summary = _find_summary(codes, around, remarks)
-    folders = _folders(codes) if codes else []
-    projects = tuple(p for p in PROJECTS if any(folder.name.lower() == p.lower() for folder in folders))
+    found = _projects_in(codes) if codes else {}
     for project in PROJECTS:
-        if project in projects:
-            remarks += _project_remarks(next(f for f in folders if f.name.lower() == project.lower()), project)
+        if project in found:
+            remarks += _project_remarks(found[project], project)
         elif project == REQUIRED_PROJECT:
             remarks.append(f"no {CODES}/{project}")
-        elif project in OPTIONAL_PROJECTS:
+        else:
             remarks.append(f"no {CODES}/{project}, which is optional")
     remarks += _forbidden(top)
-    return Layout(codes, report, summary, projects, remarks)
+    return Layout(codes, report, summary, tuple(found), remarks)
 
 
 def names_in_short(names: Iterable[str]) -> str:
@@ -69,19 +67,24 @@ def names_in_short(names: Iterable[str]) -> str:
 
 
 def _find_codes(top: Path, remarks: list[str]) -> Path | None:
-    around = [top, *_folders(top)]
-    found = [folder for parent in around for folder in _folders(parent) if folder.name.lower() == CODES]
-    if not found:
-        projects = {project.lower() for project in PROJECTS}
-        found = [parent for parent in around if projects & {folder.name.lower() for folder in _folders(parent)}]
-        if found:
-            remarks.append(f"no {CODES}/ around the projects' folders")
-    if len(found) > 1:
-        others = names_in_short(folder.relative_to(top).as_posix() + "/" for folder in found[1:])
-        remarks.append(f"more than one {CODES}/: not looked at: {others}")
+    """Find the folder around the projects', the outermost of several; one around everything else is forgiven."""
+    folders = [
+        top,
+        *sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: (len(path.parts), path)),
+    ]
+    named = [folder for folder in folders if folder != top and folder.name.lower() == CODES]
+    around = [folder for folder in folders if _projects_in(folder)]
+    found = [folder for folder in around if folder in named] or around or named
     if not found:
         remarks.append(f"no {CODES}/: there is no code")
         return None
+    if found[0] not in named:
+        remarks.append(f"no {CODES}/ around the projects' folders")
+    if len(found[0].relative_to(top).parts) > 2:
+        remarks.append(f"{CODES}/ lies in {visible(found[0].parent.relative_to(top).as_posix())}/")
+    if len(found) > 1:
+        others = names_in_short(folder.relative_to(top).as_posix() + "/" for folder in found[1:])
+        remarks.append(f"more than one folder of code; not looked at: {others}")
     return found[0]
 
 
@@ -102,13 +105,18 @@ def _find_report(around: list[Path], remarks: list[str]) -> Path | None:
 def _find_summary(codes: Path | None, around: list[Path], remarks: list[str]) -> Path | None:
     for folder in around:
         for path in _files(folder):
-            if path.name.lower() == SUMMARY and folder != codes:
+            if path.name.lower() == SUMMARY:
+                if folder == codes:
+                    remarks.append(f"{SUMMARY} lies in {CODES}/, and so is compared as a file of the code's, too")
                 return path
-    if codes and (codes / SUMMARY).is_file():
-        remarks.append(f"{SUMMARY} lies in {CODES}/")
-        return codes / SUMMARY
     remarks.append(f"no {SUMMARY}")
     return None
+
+
+def _projects_in(folder: Path) -> dict[str, Path]:
+    """The projects' folders in a folder, in whichever case they are written."""
+    by_name = {path.name.lower(): path for path in _folders(folder)}
+    return {project: by_name[project.lower()] for project in PROJECTS if project.lower() in by_name}
 
 
 def _project_remarks(folder: Path, project: str) -> list[str]:

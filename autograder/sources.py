@@ -89,7 +89,7 @@ def _sources_in(folder: Path) -> Iterator[Source]:
     except CourseError:
         inside = []  # it is refused when it is unpacked, and stops nobody else
     packed = [path for path in inside if path.name.lower().endswith(ARCHIVE_SUFFIXES) and not _is_folder(path)]
-    if not packed or any(path.name.lower() in {CODES, *map(str.lower, PROJECTS)} for path in inside):
+    if not packed or _holds_code(inside):
         yield Source(folder, visible(folder.name), read_name(folder.name))
         return
     outer = read_name(folder.name)
@@ -100,6 +100,12 @@ def _sources_in(folder: Path) -> Iterator[Source]:
         student = (inner.student if outer.owner else outer.student) or outer.student or inner.student
         name = Name(student, outer.owner, outer.attempt, inner.version, outer.is_late)
         yield Source(path, visible(f"{folder.name}/{path.name}"), name, beside)
+
+
+def _holds_code(inside: list[Path]) -> bool:
+    """Whether a folder is a hand-in of its own, perhaps with one more folder around it."""
+    names = {CODES, *map(str.lower, PROJECTS)}
+    return any(path.name.lower() in names or names & _names_in(path) for path in inside if _is_folder(path))
 
 
 def _choose(sources: list[Source], limits: IntakeLimits) -> list[HandIn]:
@@ -127,17 +133,17 @@ def _ages(sources: list[Source], limits: IntakeLimits) -> dict[Path, tuple]:
     if None in times:
         times = [datetime.min] * len(sources)
     return {
-        source.path: (attempt, time, int(source.path.lstat().st_mtime), source.name.version)
+        source.path: (attempt, time, _mtime(source.path), source.name.version)
         for source, attempt, time in zip(sources, attempts, times, strict=True)
     }
 
 
 def _digest(source: Source) -> str:
     """What a file holds; a folder, or what can't be read, is like nothing else."""
-    if not stat.S_ISREG(source.path.lstat().st_mode):
-        return str(source.path)
     digest = hashlib.sha256()
     try:
+        if not stat.S_ISREG(source.path.lstat().st_mode):
+            return str(source.path)
         with source.path.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
@@ -177,5 +183,23 @@ def _listed(folder: Path) -> list[Path]:
         raise CourseError(f"{folder}: can't be listed: {error.strerror or error}") from error
 
 
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name.lower() for path in _listed(folder)}
+    except CourseError:
+        return set()
+
+
 def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(path.lstat().st_mode)
+    """Whether it is a folder and no link to one; what can't be looked at is refused later, in its own row."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return int(path.lstat().st_mtime)
+    except OSError:
+        return 0

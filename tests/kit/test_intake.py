@@ -439,6 +439,30 @@ def test_without_codes_around_the_projects(room):
     assert row.report == "Report.pdf"
 
 
+@pytest.mark.usefixtures("fast")
+def test_code_that_lies_deep_or_twice_is_found(room, good):
+    room.put(
+        f"{NUMBER}.zip",
+        zipped(
+            {"a/codes/codes/VAE/model.py": b"x = 1\n", "b/c/old/codes/VAE/model.py": b"", "a/codes/summary.txt": b""}
+        ),
+    )
+    row = room.only()
+    assert (row.codes / "VAE" / "model.py").read_bytes() == b"x = 1\n"
+    assert (row.projects, row.summary) == (("VAE",), "unknown")
+    assert "codes/ lies in a/codes/" in row.remarks
+    assert "more than one folder of code; not looked at: b/c/old/codes/" in row.remarks
+
+
+def test_an_optional_project_that_nobody_worked_on_is_not_handed_in(room, good):
+    given = {f"codes/{name}": data for name, data in SCAFFOLD.items()}
+    room.put("1000001.zip", zipped(good | given))
+    room.put("1000002.zip", zipped(good | given | {"codes/GAN/model.py": b"x = 1\n"}))
+    untouched, touched = room.take_in()
+    assert (untouched.projects, touched.projects) == (("VAE",), ("VAE", "GAN"))
+    assert "codes/GAN is as it was given, and optional: not counted as handed in" in untouched.remarks
+
+
 def test_with_no_code_at_all_the_scaffold_is_what_there_is(room):
     room.put(f"{NUMBER}.zip", zipped({"Report.pdf": PDF}))
     row = room.only()
@@ -561,7 +585,8 @@ def test_moodle_s_folders(room, good):
     room.put("Ada L_12_assignsubmission_file_/extra.txt", b"x")
     room.put("Ada L_12_assignsubmission_onlinetext_/onlinetext.html", b"x")
     room.put("Bob M_13_assignsubmission_file_/homework.zip", tagged(good, "bob"))
-    write(room.folder / "Cleo N_14_assignsubmission_file_", good)
+    write(room.folder / "Cleo N_14_assignsubmission_file_" / "work", good | {"old.zip": b"x"})
+    (room.folder / "Cleo N_14_assignsubmission_file_" / "x.zip").write_bytes(b"x")
     ada, bob, cleo = room.take_in()
     assert (ada.student, tag(ada)) == (NUMBER, "ada")
     assert "handed in beside the zip, and not looked at: extra.txt" in ada.remarks
@@ -724,6 +749,7 @@ def test_fuzz_a_good_zip(room, fast, edits, at_the_end):
     check_bytes(room, bytes(packed))
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @FUZZ
 @given(names=st.lists(st.text(st.characters(codec="utf-8"), max_size=12), min_size=1, max_size=4, unique=True))
 def test_fuzz_names_in_a_zip(room, fast, names):
