@@ -122,18 +122,19 @@ def _view(sources: Mapping[str, Path], tmpfs_bytes: int) -> Iterator[str]:
             yield from ("--symlink", os.readlink(folder), folder)
         else:
             yield from ("--ro-bind-try", folder, folder)
-    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--dir", INPUTS)
-    for place in sorted(sources):  # a folder comes before what lies in it
-        yield from ("--ro-bind", str(sources[place]), place)
-    real = _interpreter()
-    if sys.executable != real:
-        yield from ("--symlink", real, sys.executable)
+    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
     for device in _DEVICES:
         yield from ("--dev-bind", device, device)
     # /dev/shm leads to /tmp, so that one size limits both.
     yield from ("--symlink", "/tmp", "/dev/shm", "--proc", "/proc")
     for folder in ("/tmp", OUTPUT):
         yield from ("--perms", "0700", "--size", str(tmpfs_bytes), "--tmpfs", folder)
+    # After /tmp, where an environment may lie; and a folder comes before what lies in it.
+    yield from ("--dir", INPUTS)
+    for place in sorted(sources):
+        yield from ("--ro-bind", str(sources[place]), place)
+    if sys.executable != _interpreter():
+        yield from ("--symlink", _interpreter(), sys.executable)
     yield from ("--remount-ro", "/proc", "--remount-ro", "/", "--chdir", "/tmp")
 
 

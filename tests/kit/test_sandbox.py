@@ -112,6 +112,26 @@ def test_the_environments_packages_can_be_imported():
 
 
 @needs_bubblewrap
+def test_an_environment_in_tmp():
+    with bubblewrap.make_scratch() as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{folder}/env"], check=True)
+        script = """
+import sys
+from autograder.sandbox.run import *
+code = "import json, sys; print(sys.prefix)"
+print(run_in_sandbox([PYTHON, "-I", "-c", code], inputs={}, limits=Limits()).stdout.decode(), end="")
+"""
+        done = subprocess.run(
+            [f"{folder}/env/bin/python", "-c", script],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == f"{folder}/env\n", done.stderr
+
+
+@needs_bubblewrap
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", ""])
 def test_inputs_lie_below_in(name):
     with pytest.raises(ValueError, match="no path below /in"):
