@@ -289,6 +289,8 @@ def _check_overlap(zipped: zipfile.ZipFile) -> None:
             raise ArchiveError("damaged: a file that begins before the zip")
         zipped.fp.seek(info.header_offset)
         header = zipped.fp.read(_LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size:
+            raise ArchiveError("damaged: a file that begins where the zip ends")
         name_length, extra_length = _LOCAL_HEADER.unpack(header)
         start = info.header_offset
         spans.append((start, start + _LOCAL_HEADER.size + name_length + extra_length + info.compress_size))
