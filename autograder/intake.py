@@ -32,7 +32,7 @@ class Submission:
         student: the student number, or the name that the hand-in is known by where that isn't clear.
         source: the hand-in's path below the folder of hand-ins.
         status: "ok" or "refused".
-        folder: this student's own folder in the scratch folder.
+        folder: this student's own folder in the scratch folder; it is not there where refused.
         reason: why it was refused, one line; "" where it wasn't.
         remarks: what the TA should know, one line each.
         superseded: older hand-ins of the student.

@@ -4,7 +4,7 @@ import hashlib
 import stat
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -110,6 +110,7 @@ def _holds_code(inside: list[Path]) -> bool:
 
 def _choose(sources: list[Source], limits: IntakeLimits) -> list[HandIn]:
     """Choose the newest of one student's hand-ins; those that nothing tells apart are chosen all."""
+    sources = _with_files_beside(sources)
     if len(sources) == 1:
         return [HandIn(sources[0].name.student or "", sources[0])]
     ages = _ages(sources, limits)
@@ -122,6 +123,15 @@ def _choose(sources: list[Source], limits: IntakeLimits) -> list[HandIn]:
         return [HandIn(newest[0].name.student or "", newest[0], older)]
     others = "hand-ins of one student of which none is the newest: choose one and take the others away"
     return [HandIn("", source, older, [f"one of {len(newest)} {others}"]) for source in newest]
+
+
+def _with_files_beside(sources: list[Source]) -> list[Source]:
+    """Where a student has handed in a zip, a lone file, such as a report that was uploaded with it, is no hand-in."""
+    whole = [s for s in sources if s.path.name.lower().endswith(ARCHIVE_SUFFIXES) or _is_folder(s.path)]
+    if not whole:
+        return sources
+    lone = tuple(source.label for source in sources if source not in whole)
+    return [replace(source, beside=(*source.beside, *lone)) for source in whole]
 
 
 def _ages(sources: list[Source], limits: IntakeLimits) -> dict[Path, tuple]:
