@@ -25,11 +25,11 @@ def overlay(codes: Path | None, scaffold: Mapping[str, bytes], target: Path) -> 
         scaffold: the pristine scaffold, "VAE/model.py" -> content.
         target: the folder to write, which must not exist yet.
     Returns:
-        the student's files that were left out, each with the reason where its kind doesn't say it:
+        the student's files that were left out. First come those whose kind doesn't say why, with the reason:
         "VAE/random.py (the name of another module)".
     """
     given = {name.split("/")[0] for name in scaffold}
-    theirs, left_out = {}, []
+    theirs, left_out = {}, {}
     for path in sorted(codes.rglob("*")) if codes else ():
         if path.is_dir():
             continue
@@ -41,13 +41,14 @@ def overlay(codes: Path | None, scaffold: Mapping[str, bytes], target: Path) -> 
         if reason is None:
             theirs[place] = path.read_bytes()
         else:
-            left_out.append(f"{name} ({reason})" if reason else name)
-    explained = {name.split("/")[0] for name in theirs if _is_readme(name)}
-    kept = {name: data for name, data in scaffold.items() if not (_is_readme(name) and name.split("/")[0] in explained)}
+            left_out[name] = reason
+    with_readme = {name.split("/")[0] for name in theirs if _is_readme(name)}
+    kept = {n: data for n, data in scaffold.items() if not (_is_readme(n) and n.split("/")[0] in with_readme)}
     for name, content in (kept | theirs).items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
-    return left_out
+    explained_first = sorted(left_out, key=lambda name: not left_out[name])
+    return [f"{name} ({left_out[name]})" if left_out[name] else name for name in explained_first]
 
 
 def is_reserved(module: str) -> bool:

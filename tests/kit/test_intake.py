@@ -493,6 +493,7 @@ def test_only_a_project_s_own_modules_and_its_readme_are_run(room, good):
     assert found == given | taken
     remark = next(remark for remark in row.remarks if remark.startswith("not part of what is run: "))
     assert f"and {len(left_out) - 5} more" in remark
+    assert "VAE/conftest.py (the name of another module)" in remark
 
 
 def test_names_that_other_modules_have():
