@@ -47,21 +47,24 @@ def find_bubblewrap() -> str:
 def sandbox_command(
     command: list[str],
     inputs: Mapping[str, Path],
-    limits: Limits,
+    rlimits: Mapping[str, int],
+    tmpfs_bytes: int,
     environment: Mapping[str, str],
     scratch: Path,
-    home: int,
+    home: int | None,
     seccomp: int,
 ) -> list[str]:
     """Make the command line that runs a command in a sandbox.
 
     Args:
         command: what to run inside.
-        inputs: name below INPUTS -> the file or folder that is seen there.
-        limits: its limits; the tmpfs are made as large as `file_mb`.
+        inputs: full path inside -> the file or folder that is seen there.
+        rlimits: what `process_limits` gives.
+        tmpfs_bytes: the size of /tmp, and of OUTPUT.
         environment: its environment variables, all of them.
         scratch: an empty folder for what the sandbox needs outside.
-        home: the descriptor of the socket that `inside` reports to.
+        home: the descriptor of the socket that `inside` reports to; None for the fork server, which runs no student's
+            code: nobody watches it, and it may make namespaces of its own.
         seccomp: the descriptor of a file with the filter.
     Returns:
         a command for an ordinary user where the caller is one; where it is root, one that becomes one.
@@ -69,7 +72,7 @@ def sandbox_command(
         CourseError: no bubblewrap, or something that an ordinary user can't be shown.
     """
     bubblewrap = find_bubblewrap()
-    sources = {**dict(_python_folders()), **{f"{INPUTS}/{name}": path for name, path in inputs.items()}}
+    sources = {**dict(_python_folders()), **inputs}
     for place, text in _FILES.items():
         sources[place] = scratch / place.rpartition("/")[2]
         sources[place].write_text(text)
@@ -79,18 +82,22 @@ def sandbox_command(
         user = _spare_user()
         sources, binds = _reachable(sources, scratch)
     settings = {
-        "socket": home,
         "output": OUTPUT,
         "folder": "/tmp",
-        "limits": process_limits(limits),
+        "limits": dict(rlimits),
         "command": command,
         "environment": dict(environment),
     }
+    if home is not None:
+        settings["socket"] = home
     program = [
-        *(bubblewrap, *_NAMESPACES, "--unshare-cgroup-try", "--disable-userns", "--new-session", "--die-with-parent"),
+        *(bubblewrap, *_NAMESPACES, "--unshare-cgroup-try", "--new-session", "--die-with-parent"),
+        *(["--disable-userns"] if home is not None else []),
         *("--uid", _USER_INSIDE, "--gid", _USER_INSIDE, "--hostname", "sandbox", "--cap-drop", "ALL", "--clearenv"),
         *("--seccomp", str(seccomp)),
-        *_view(sources, limits.file_mb * MB),
+        *_view(sources, tmpfs_bytes),
+        *(["--remount-ro", "/proc"] if home is not None else []),
+        *("--remount-ro", "/", "--chdir", "/tmp"),
         *("--", _interpreter(), "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)),
     ]
     if user is None:
@@ -135,7 +142,6 @@ def _view(sources: Mapping[str, Path], tmpfs_bytes: int) -> Iterator[str]:
         yield from ("--ro-bind", str(sources[place]), place)
     if sys.executable != _interpreter():
         yield from ("--symlink", _interpreter(), sys.executable)
-    yield from ("--remount-ro", "/proc", "--remount-ro", "/", "--chdir", "/tmp")
 
 
 def _interpreter() -> str:

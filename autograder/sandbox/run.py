@@ -27,7 +27,7 @@ from autograder.sandbox.limits import (
     Outcome,
 )
 from autograder.sandbox.output import take_files
-from autograder.sandbox.start import Started, StartedUnsafe, StartError, start_sandboxed, start_unsafe
+from autograder.sandbox.start import Started, StartedJob, StartedUnsafe, StartError, start_sandboxed, start_unsafe
 
 PYTHON = sys.executable  # seen inside under the same name
 
@@ -74,34 +74,41 @@ def run_in_sandbox(
         except StartError as error:
             return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
         stack.callback(started.close)
-        try:
-            watch = _Watch(started, limits)
-            watch.until_the_end()
-        finally:
-            started.kill()
-            exit_status = started.wait()
-        watch.drain()
-        status, number = watch.judge(exit_status)
-        evidence, problems = take_files(started.output, outputs, limits.file_mb * MB)
-        return Outcome(
-            status,
-            exit_code=None if watch.reason or number is not None else exit_status,
-            signal=number,
-            cpu_s=watch.cpu_s,
-            wall_s=watch.wall_s,
-            peak_memory_mb=watch.peak_memory / MB,
-            stdout=bytes(watch.kept[started.process.stdout]),
-            stderr=bytes(watch.kept[started.process.stderr]),
-            evidence=evidence,
-            problems=tuple(problems),
-            sandboxed=not unsafe,
-        )
+        return watch(started, limits, outputs, sandboxed=not unsafe)
+
+
+def watch(
+    started: Started | StartedUnsafe | StartedJob, limits: Limits, outputs: Collection[str], *, sandboxed: bool
+) -> Outcome:
+    """Watch what was started until nothing of it is left, and take its output; see `run_in_sandbox`."""
+    try:
+        watched = _Watch(started, limits)
+        watched.until_the_end()
+    finally:
+        started.kill()
+        exit_status = started.wait()
+    watched.drain()
+    status, number = watched.judge(exit_status)
+    evidence, problems = take_files(started.output, outputs, limits.file_mb * MB)
+    return Outcome(
+        status,
+        exit_code=None if watched.reason or number is not None else exit_status,
+        signal=number,
+        cpu_s=watched.cpu_s,
+        wall_s=watched.wall_s,
+        peak_memory_mb=watched.peak_memory / MB,
+        stdout=bytes(watched.kept[started.streams[0]]),
+        stderr=bytes(watched.kept[started.streams[1]]),
+        evidence=evidence,
+        problems=tuple(problems),
+        sandboxed=sandboxed,
+    )
 
 
 class _Watch:
     """One command's run: what it has used and written so far, and why it was killed, if it was."""
 
-    def __init__(self, started: Started | StartedUnsafe, limits: Limits):
+    def __init__(self, started: Started | StartedUnsafe | StartedJob, limits: Limits):
         self.started = started
         self.limits = limits
         self.reason = ""
@@ -110,7 +117,7 @@ class _Watch:
         self.peak_memory = 0
         self.was_full = False
         self.written = 0
-        self.kept = {stream: bytearray() for stream in (started.process.stdout, started.process.stderr)}
+        self.kept = {stream: bytearray() for stream in started.streams}
 
     def until_the_end(self) -> None:
         """Read its output and measure it until it ends or passes a limit."""
@@ -182,12 +189,17 @@ class _Watch:
         return any(space.f_bavail < (1 - _FULL) * space.f_blocks for space in spaces)
 
 
+def check_input_name(name: str) -> None:
+    """Raise ValueError where an input's name is no path below /in."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name in ("", "."):
+        raise ValueError(f"{name!r} is no path below /in")
+
+
 def _put_down(inputs: Mapping[str, bytes | Path], scratch: Path) -> dict[str, Path]:
     """Write contents to files, so that all inputs are paths."""
     sources = {}
     for number, (name, source) in enumerate(inputs.items()):
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name in ("", "."):
-            raise ValueError(f"{name!r} is no path below /in")
+        check_input_name(name)
         if isinstance(source, bytes):
             sources[name] = scratch / f"input{number}"
             sources[name].write_bytes(source)

@@ -3,24 +3,27 @@
 import contextlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from autograder.sandbox import inside
 from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, sandbox_command
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import MB, Limits
 from autograder.sandbox.seccomp import refused_calls
 from autograder.sandbox.tree import Tree
 
 _START_LIMIT_S = 30
 _END_LIMIT_S = 10
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class StartError(Exception):
@@ -33,12 +36,14 @@ class Started:
 
     Args:
         process: bubblewrap, which ends with the command's exit status.
+        streams: its stdout and stderr.
         first: a pidfd of the sandbox's process 1; when it has ended, so have all others.
         tree: all of them.
         output: a descriptor of the output folder.
     """
 
     process: subprocess.Popen
+    streams: tuple[BinaryIO, BinaryIO]
     first: int
     tree: Tree
     output: int
@@ -70,10 +75,48 @@ class Started:
 
 
 @dataclass
+class StartedJob:
+    """A job of the fork server; see `Started`. Its exit status comes over the socket `home`."""
+
+    home: socket.socket
+    streams: tuple[BinaryIO, BinaryIO]
+    first: int
+    tree: Tree
+    output: int
+
+    def kill(self) -> None:
+        """Kill everything, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.first, signal.SIGKILL)
+
+    def wait(self) -> int | None:
+        """Wait until nothing is left; give the exit status (128 + N for signal N), None where there is none."""
+        self.home.settimeout(_END_LIMIT_S)
+        try:
+            status = self.home.recv(4, socket.MSG_WAITALL)
+        except OSError:
+            status = b""
+        return struct.unpack("=i", status)[0] if len(status) == 4 else None
+
+    def has_ended(self) -> bool:
+        """Tell whether nothing is left of it: process 1 ends with the job."""
+        poll = select.poll()
+        poll.register(self.first, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Let go of the job's folders."""
+        self.home.close()
+        for descriptor in (self.first, self.tree.proc, *self.tree.tmpfs):
+            os.close(descriptor)
+
+
+@dataclass
 class StartedUnsafe:
     """A command that runs with the user's own rights; see `Started`. It can get away from `kill`."""
 
     process: subprocess.Popen
+    streams: tuple[BinaryIO, BinaryIO]
     tree: Tree
     output: int
 
@@ -116,11 +159,15 @@ def start_sandboxed(
     """
     filter_path = scratch / "filter"
     filter_path.write_bytes(refused_calls())
-    environment = {**_ENVIRONMENT, "HOME": "/tmp", "TMPDIR": "/tmp", **environment}
+    shown = {f"{INPUTS}/{name}": path for name, path in inputs.items()}
+    environment = {**ENVIRONMENT, "HOME": "/tmp", "TMPDIR": "/tmp", **environment}
     home, child = socket.socketpair()
     with home, child, filter_path.open("rb") as seccomp:
-        program = sandbox_command(command, inputs, limits, environment, scratch, child.fileno(), seccomp.fileno())
-        process = _popen(program, (child.fileno(), seccomp.fileno()))
+        descriptors = (child.fileno(), seccomp.fileno())
+        program = sandbox_command(
+            command, shown, process_limits(limits), limits.file_mb * MB, environment, scratch, *descriptors
+        )
+        process = _popen(program, descriptors)
         child.close()
         home.settimeout(_START_LIMIT_S)
         try:
@@ -132,7 +179,7 @@ def start_sandboxed(
         _, stderr = process.communicate()
         raise StartError(stderr.decode("utf-8", "replace").strip() or "bubblewrap did not start")
     first, proc, output, temporary = descriptors
-    return Started(process, first, Tree(proc, (output, temporary)), output)
+    return Started(process, (process.stdout, process.stderr), first, Tree(proc, (output, temporary)), output)
 
 
 def start_unsafe(
@@ -149,13 +196,14 @@ def start_unsafe(
     settings = {
         "limits": {name: value for name, value in process_limits(limits).items() if name != "RLIMIT_NPROC"},
         "command": [_moved(argument, places) for argument in command],
-        "environment": {**_ENVIRONMENT, "HOME": str(temporary), "TMPDIR": str(temporary), **environment},
+        "environment": {**ENVIRONMENT, "HOME": str(temporary), "TMPDIR": str(temporary), **environment},
         "folder": str(temporary),
     }
     program = [sys.executable, "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)]
     process = _popen(program, ())
     proc = os.open("/proc", os.O_RDONLY)
-    return StartedUnsafe(process, Tree(proc, root=process.pid), os.open(output, os.O_RDONLY))
+    streams = (process.stdout, process.stderr)
+    return StartedUnsafe(process, streams, Tree(proc, root=process.pid), os.open(output, os.O_RDONLY))
 
 
 def _popen(program: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen:

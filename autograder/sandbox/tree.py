@@ -62,13 +62,13 @@ class Tree:
         waited_for = sum(process.own_cpu + process.reaped_cpu for process in processes)
         cpu_s = max(waited_for, sum(self.seen.values())) / _TICKS
         files = sum(map(_tmpfs_use, self.tmpfs))
+        processes = [process for process in processes if self.root is not None or process.pid != 1]
         memory = files + self._sum(processes, "status", _PRIVATE)
         if memory > memory_limit:
             fair = self._sum(processes, "smaps_rollup", _SHARED_FAIRLY)
             if fair > 0:  # 0: not ours to read
                 memory = files + fair + self._sum(processes, "status", (b"VmPTE:", b"HugetlbPages:"))
-        threads = sum(process.threads for process in processes if self.root is not None or process.pid != 1)
-        return Usage(cpu_s, memory, threads)
+        return Usage(cpu_s, memory, sum(process.threads for process in processes))
 
     def processes(self) -> list[_Process]:
         """List the tree's processes; those whose parents have ended stay in the tree once they were seen."""
