@@ -107,12 +107,12 @@ def _be_first(home: int) -> None:
     os.closerange(3, 300)
     _drop_capabilities()
     os.setsid()
-    code = os.fork()
-    if code == 0:
+    job_pid = os.fork()
+    if job_pid == 0:
         _be_the_job(job)
     while True:
         pid, status = os.wait()
-        if pid == code:
+        if pid == job_pid:
             status = os.waitstatus_to_exitcode(status)
             os._exit(status if status >= 0 else 128 - status)
 

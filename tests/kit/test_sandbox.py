@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from autograder.sandbox import bubblewrap
+from autograder.sandbox import run as sandbox_run
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.run import PYTHON, run_in_sandbox
 from coursekit.errors import CourseError
@@ -442,6 +443,7 @@ def test_files_are_memory_and_limited(folder):
     outcome = run(code, file_mb=8)
     assert outcome.status == "file size limit", outcome
     assert "No space left" in outcome.stderr.decode()
+    code = f"import time; open('{folder}/x', 'wb').write(bytes(40 << 20)); time.sleep(5)"
     assert run(code, file_mb=64, memory_mb=32).status == "memory limit"
 
 
@@ -607,12 +609,20 @@ def test_sandboxes_beside_each_other_do_not_see_each_other():
 
 
 @needs_bubblewrap
-def test_no_descriptors_and_no_folders_are_left():
+def test_no_descriptors_and_no_folders_are_left(monkeypatch):
+    made = []
+
+    def make_scratch():
+        made.append(bubblewrap.make_scratch())
+        return made[-1]
+
+    monkeypatch.setattr(sandbox_run, "make_scratch", make_scratch)
     run("pass")
-    before = len(os.listdir("/proc/self/fd")), sorted(Path("/tmp").glob("sandbox-*"))
+    before = len(os.listdir("/proc/self/fd"))
     run("import time; time.sleep(5)", wall_s=0.1)
     run("open('/out/x', 'w')", outputs={"x"})
-    assert (len(os.listdir("/proc/self/fd")), sorted(Path("/tmp").glob("sandbox-*"))) == before
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [os.path.exists(folder.name) for folder in made] == [False] * 3
 
 
 # The folder that it leaves.
