@@ -1,5 +1,6 @@
 """A fork server: many jobs for the price of one `import torch`, each in a sandbox of its own."""
 
+import contextlib
 import json
 import os
 import socket
@@ -57,17 +58,29 @@ class ForkServer:
             raise CourseError(
                 f"{sys.prefix} lies below /tmp, of which each job has its own; make the environment elsewhere"
             )
-        self._scratch = make_scratch()
-        scratch = Path(self._scratch.name)
-        (scratch / "filter").write_bytes(refused_calls())
+        with contextlib.ExitStack() as stack:  # undone where the start fails
+            self._scratch = Path(stack.enter_context(make_scratch()))
+            self._start_server(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it, and every job with it."""
+        self._stack.close()
+
+    def _start_server(self, stack: contextlib.ExitStack) -> None:
+        (self._scratch / "filter").write_bytes(refused_calls())
         settings = json.dumps({"imports": self.imports, "path": self.path})
         program = [sys.executable, "-I", "-c", Path(forks.__file__).read_text("utf-8"), settings]
         self._jobs, child = socket.socketpair()
-        with child, (scratch / "filter").open("rb") as seccomp:
+        stack.callback(self._jobs.close)
+        with child, (self._scratch / "filter").open("rb") as seccomp:
             command = sandbox_command(
-                program, self.inputs, {"RLIMIT_CORE": 0}, MB, self.environment, scratch, None, seccomp.fileno()
+                program, self.inputs, {"RLIMIT_CORE": 0}, MB, self.environment, self._scratch, None, seccomp.fileno()
             )
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=child,
                 stdout=subprocess.DEVNULL,
@@ -77,28 +90,18 @@ class ForkServer:
                 pass_fds=(seccomp.fileno(),),
                 start_new_session=True,
             )
+        stack.enter_context(process)  # waits for it,
+        stack.callback(process.kill)  # once it is killed
         self._jobs.settimeout(_IMPORT_LIMIT_S)
         try:
             started = self._jobs.recv(5)
         except OSError:
             started = b""
         if started != b"ready":
-            self._process.kill()
-            reason = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
-            self.__exit__(None, None, None)
+            process.kill()
+            reason = process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
             raise CourseError(f"the sandbox's server did not start: {reason[-1] if reason else 'no reason given'}")
         self._jobs.settimeout(_START_LIMIT_S)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it, and every job with it."""
-        self._jobs.close()
-        self._process.kill()
-        self._process.wait()
-        self._process.stderr.close()
-        self._scratch.cleanup()
 
     def run(
         self,
