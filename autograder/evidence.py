@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -26,6 +27,7 @@ TIME_LIMIT_S = 120
 MAX_BYTES = 64 * 2**20  # of one file, and of its arrays once unpacked
 MAX_ARRAYS = 500
 TEXT_LENGTH = 400  # characters of any text that a probe gives
+HINTED_LENGTH = 200  # likewise, where a hint says more
 ENDED = "ended.json"  # beside the folder that the student's process can write to
 OUT = "out"
 
@@ -41,12 +43,19 @@ class Failure:
     Attributes:
         where: "VAE/model.py:82", or "".
         block: number of the TODO block that it lies in, 0 where that is not known.
+        hint: what that means, where a check knows.
     """
 
     type: str
     message: str
     where: str = ""
     block: int = 0
+    hint: str = ""
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """What two failures have in common that come from the same line, or say the same of other numbers."""
+        return self.type, self.where or re.sub(r"\d+", "", self.message)
 
     def sentence(self) -> str:
         """One sentence that a student can act upon."""
@@ -59,7 +68,8 @@ class Failure:
             return f"weights can't be put into your network, so that a TA has to look: {self.message}"
         if self.type == "Ended":
             return f"{at}your code was stopped: {self.message}"
-        return f"{at}your code stops with {self.type}{f': {self.message}' if self.message else ''}"
+        said = f"{at}your code stops with {self.type}{f': {self.message}' if self.message else ''}"
+        return f"{said[:HINTED_LENGTH]}. {self.hint}" if self.hint else said
 
 
 class NotSeen(Exception):

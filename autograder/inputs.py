@@ -45,7 +45,7 @@ def _vae_forward(rng: np.random.Generator) -> dict:
     latent_dim = _other_latent_dim(rng)
     # Many instances: the noise is seen in what is decoded, and told from other noise by its mean and its spread.
     return {
-        "x": _images(rng, 200),
+        "x": _images(rng, 120),
         "z": rng.standard_normal((4, latent_dim)),
         **_vae_weights(rng, latent_dim),
     }
@@ -132,7 +132,7 @@ def _vae_weights(rng: np.random.Generator, latent_dim: int) -> dict[str, np.ndar
         values = _weight(rng, row, 0.7 if row.name == "Dec-6" else 1.0)
         if row.name == "Enc-6":
             values[:latent_dim] *= 6.0
-            values[latent_dim:] *= 2.5
+            values[latent_dim:] *= 1.2
         weights[f"weight.{row.name}"] = values
     return weights
 

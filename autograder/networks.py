@@ -73,12 +73,12 @@ class Network:
                 raise NotSeen(row.name, self.failure)
             return [f"asks for {row.kind}; there is none of its size in your network"]
         layer = self.layers[found]
-        before = self._found[index - 1] if index else None
         differences = row.differences(layer)
-        if before is not None and before == found - 1 and layer["inputs"] == self.layers[before]["outputs"]:
-            # It takes what the layer before gives: should that be wrong, it is that layer's fault.
-            previous = self.layers[before]["outputs"] != self.rows[index - 1].outputs
-            differences = [one for one in differences if not (previous and " in; " in one)]
+        if index and found and layer["inputs"] == self.layers[found - 1]["outputs"]:
+            # It takes what the layer before gives: should that be wrong, or another one, it is the row before's fault.
+            before = self._found[index - 1]
+            if before != found - 1 or self.layers[before]["outputs"] != self.rows[index - 1].outputs:
+                differences = [one for one in differences if " in; " not in one]
         return differences
 
     def stands_behind(self, index: int) -> str:

@@ -102,16 +102,16 @@ def align(rows: Sequence[Row], layers: Sequence[dict]) -> list[int | None]:
     best: dict[tuple[int, int], tuple[float, list[int | None]]] = {(0, 0): (0, [])}
     for r in range(len(rows) + 1):
         for c in range(len(layers) + 1):
-            ways = []
-            if r and c:
-                cost, pairs = best[r - 1, c - 1]
-                ways.append((cost + _weight(rows[r - 1], layers[c - 1]), [*pairs, c - 1]))
+            ways = []  # of equal ones the first: a network that stopped has its last rows missing
             if r:
                 cost, pairs = best[r - 1, c]
                 ways.append((cost + GAP, [*pairs, None]))
             if c:
                 cost, pairs = best[r, c - 1]
                 ways.append((cost + GAP, pairs))
+            if r and c:
+                cost, pairs = best[r - 1, c - 1]
+                ways.append((cost + _weight(rows[r - 1], layers[c - 1]), [*pairs, c - 1]))
             if ways:
                 best[r, c] = min(ways, key=lambda way: way[0])
     return best[len(rows), len(layers)][1]

@@ -96,7 +96,8 @@ def carry(model: nn.Module, layers: Sequence[Layer], rows: Sequence[dict[str, Te
     """
     if len(layers) != len(rows):
         raise NotCarried(f"{len(layers)} layers ran, where there are weights for {len(rows)}")
-    sizes = {memory(parameter): parameter.numel() for parameter in model.parameters()}
+    made = [one for one in model.parameters() if not isinstance(one, nn.parameter.UninitializedParameter)]
+    sizes = {memory(parameter): parameter.numel() for parameter in made}
     with torch.no_grad():
         for number, (layer, row) in enumerate(zip(layers, rows, strict=True), 1):
             if layer.weight is None or sizes.get(layer.key) != layer.weight.numel():

@@ -12,7 +12,6 @@ from autograder.probe.project import Project
 from autograder.probe.record import Record, number, several, tensor
 
 ANSWERS = ("recon_x", "mu", "log_sigma")
-ENC_6 = "Enc-6"
 NEVER = 10**6  # steps between two entries of the curves, or two checkpoints
 
 
@@ -36,9 +35,11 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
     """
     x, z = inputs["x"], inputs["z"]
     model = project.get("model", "VAE")(x.shape[1], z.shape[1])
-    with record.part("carry", project):
-        _carry(model, inputs)
-        record.fact("carried", True)
+    # Each for itself: a wrong encoder costs the decoder nothing.
+    for half, carry_half in (("decoder", _carry_decoder), ("encoder", _carry_encoder)):
+        with record.part(f"carry.{half}", project):
+            carry_half(model.eval(), inputs)
+            record.fact(f"carry.{half}", True)
     for mode in ("train", "eval"):
         model.train(mode == "train")
         with record.part(f"{mode}.x", project):
@@ -46,12 +47,15 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
             record.array(f"{mode}.mu", mu)
             record.array(f"{mode}.log_sigma", log_sigma)
             record.array(f"{mode}.recon", recon)
+            keys = set()
             with record.part(f"{mode}.z", project):
-                _, decoder = watch(lambda: _decode(model, z))
-                keys = {layer.key for layer in decoder}
-                decoded = next((layer.taken for layer in layers if layer.key in keys), None)
-                if decoded is not None and decoded.shape == mu.shape:
-                    record.array(f"{mode}.decoded", decoded)
+                keys = {layer.key for layer in watch(lambda: _decode(model, z))[1]}
+            # Where forward(z=z) does not run, the decoder's first layer is known by what it takes.
+            decoders = [layer for layer in layers if layer.key in keys] or layers
+            decoded = next((layer.taken for layer in decoders if layer.taken.shape == mu.shape), None)
+            if decoded is not None:
+                record.array(f"{mode}.decoded", decoded)
+                with record.part(f"{mode}.again", project):
                     record.array(f"{mode}.again", _decode(model, decoded))
         with record.part(f"{mode}.z", project):
             images, layers = watch(lambda: _decode(model, z))
@@ -80,6 +84,7 @@ def probe_reparameterize(project: Project, inputs: dict[str, Tensor], record: Re
         model.train(mode == "train")
         with record.part(f"{mode}.calls", project):
             record.array(f"{mode}.calls", torch.stack([sample(*few), sample(*few)]))
+    model.train()
     with record.part("gradients", project):
         leaves = [values.clone().requires_grad_() for values in few]
         z = sample(*leaves)
@@ -136,7 +141,7 @@ def probe_step(project: Project, inputs: dict[str, Tensor], record: Record) -> N
     """
     x, noise = inputs["x"], inputs["noise"]
     model = project.get("model", "VAE")(x.shape[1], noise.shape[1])
-    layers = _carry(model, inputs)
+    layers = _carry_encoder(model.eval(), inputs) | _carry_decoder(model, inputs)
     record.fact("carried", True)
     parameters = {memory(parameter): parameter for parameter in model.parameters()}
     run = _OneStep(x)
@@ -236,30 +241,39 @@ def _decode(model: nn.Module, z: Tensor) -> Tensor:
     return tensor("what VAE.forward(z=z) returns", images, (len(z), 1, 32, 32))
 
 
-def _carry(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, list[Layer]]:
-    """Carry the given weights into the model; returns the layers of every row, two where Enc-6 has two heads."""
-    rows = {key.removeprefix("weight."): {"weight": inputs[key]} for key in inputs if key.startswith("weight.")}
-    weights = next(iter(rows.values()))["weight"]
-    model.eval()
-    x = torch.rand(2, weights.shape[1], 32, 32)
-    (_, mu, _), ran = watch(lambda: _reconstruct(model, x))
+def _carry_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, list[Layer]]:
+    """Carry the given weights into the decoder; returns the one layer of every row."""
+    rows = _rows(inputs, "Dec-")
+    _, ran = watch(lambda: _decode(model, torch.randn(2, len(rows["Dec-1"]))))
+    if len(ran) != len(rows):
+        raise NotCarried(f"{len(ran)} layers ran in the decoder, where there are weights for {len(rows)}")
+    carry(model, ran, [{"weight": weight} for weight in rows.values()])
+    return {row: [layer] for row, layer in zip(rows, ran, strict=True)}
+
+
+def _carry_encoder(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, list[Layer]]:
+    """Carry the given weights into the encoder; returns the layers of every row, two where Enc-6 has two heads."""
+    rows = _rows(inputs, "Enc-")
+    (_, mu, _), ran = watch(lambda: _reconstruct(model, torch.rand(2, rows["Enc-1"].shape[1], 32, 32)))
     _, decoder = watch(lambda: _decode(model, torch.randn(2, mu.shape[1])))
     keys = {layer.key for layer in decoder}
+    *first, last = rows
     encoder = [layer for layer in ran if layer.key not in keys]
-    first = list(rows).index(ENC_6)
-    layers = {row: [layer] for row, layer in zip(list(rows)[first + 1 :], decoder, strict=False)}
-    layers |= {row: [layer] for row, layer in zip(list(rows)[:first], encoder, strict=False)}
-    heads = encoder[first:]
+    heads = encoder[len(first) :]
+    if len(heads) not in (1, 2):
+        raise NotCarried(f"{len(encoder)} layers ran in the encoder, where there are weights for {len(rows)}")
     if len(heads) == 2 and torch.equal(heads[1].given, mu):
         heads.reverse()
-    layers[ENC_6] = heads
-    if len(decoder) != len(rows) - first - 1 or len(encoder) < first or len(heads) not in (1, 2):
-        raise NotCarried(f"{len(encoder)} layers ran in the encoder and {len(decoder)} in the decoder")
+    layers = {row: [layer] for row, layer in zip(first, encoder, strict=False)} | {last: heads}
     for row, parts in layers.items():
-        halves = rows[row]["weight"].chunk(len(parts))
-        carry(model, parts, [{"weight": half} for half in halves])
-    model.train()
-    return {row: layers[row] for row in rows}
+        carry(model, parts, [{"weight": half} for half in rows[row].chunk(len(parts))])
+    return layers
+
+
+def _rows(inputs: dict[str, Tensor], half: str) -> dict[str, Tensor]:
+    """The given weights by their rows."""
+    names = {key: key.removeprefix("weight.") for key in inputs}
+    return {name: inputs[key] for key, name in names.items() if key != name and name.startswith(half)}
 
 
 def _gradients(output: object, leaves: list[Tensor]) -> list[Tensor]:

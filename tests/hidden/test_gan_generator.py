@@ -89,7 +89,7 @@ def sizes_are_honoured(submission, inputs, remark):
     "With the same weights, the images in training mode are the reference's",
     points="gan.train_numbers",
     probe="gan_generator",
-    after=(generator_rows, output_range, no_other_layers, batch_norm),
+    after=(generator_rows, output_range, no_other_layers, batch_norm, sizes_are_honoured),
 )
 def train_numbers(submission, reference):
     submission.fact("carried")
