@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import needs_bubblewrap
 
 from autograder.sandbox import bubblewrap
 from autograder.sandbox import run as sandbox_run
@@ -23,7 +24,7 @@ from coursekit.errors import CourseError
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHORT = {"cpu_s": 5, "wall_s": 10, "memory_mb": 256, "processes": 16, "file_mb": 8, "output_kb": 16}
 
-needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox is Linux's")
 
 
