@@ -129,9 +129,9 @@ def _vae_weights(rng: np.random.Generator, latent_dim: int) -> dict[str, np.ndar
     """Weights by rows, of a size at which mu, log sigma and the pixels' probabilities are of the usual size."""
     weights = {}
     for row in [*vae_encoder(1, latent_dim), *vae_decoder(1, latent_dim)]:
-        values = _weight(rng, row, 0.7 if row.name == "Dec-6" else 1.0)
+        values = _weight(rng, row, 0.1 if row.name == "Dec-6" else 1.0)
         if row.name == "Enc-6":
-            values[:latent_dim] *= 6.0
+            values[:latent_dim] *= 4.0
             values[latent_dim:] *= 1.2
         weights[f"weight.{row.name}"] = values
     return weights

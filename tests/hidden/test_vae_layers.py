@@ -105,11 +105,11 @@ def latent_dim_is_honoured(submission, inputs, remark):
 )
 def posterior_split(submission):
     network = vae_networks(submission, 0, *VAE_DEFAULTS)[ENCODER]
+    if "0.x.mu" not in submission:  # a wrong layer may have stopped it, behind the encoder too
+        for either, points in zip(vae_networks(submission, 0, *VAE_DEFAULTS), PREFIX.values(), strict=True):
+            wait_for_an_earlier_row(either, len(either.rows), points)
     if network.differences(ENC_6):
         raise Waits("vae.enc_6")
-    if "0.x.mu" not in submission:  # a wrong layer may have stopped it, behind the encoder too
-        for network, points in zip(vae_networks(submission, 0, *VAE_DEFAULTS), PREFIX.values(), strict=True):
-            wait_for_an_earlier_row(network, len(network.rows), points)
     mu, log_sigma = submission["0.x.mu"], submission["0.x.log_sigma"]
     first, second = halves_of_enc_6(submission, network.layer(ENC_6), mu)
     if close(mu, second) and close(log_sigma, first):
