@@ -34,6 +34,7 @@ OPTIONS = (
     ),
 )
 SEEDS = (0, 1, 2)
+pytestmark = pytest.mark.slow
 NUM_WORKERS = 2
 
 VAE_MODEL, VAE_TRAINER = "VAE/model.py", "VAE/trainer.py"
