@@ -16,8 +16,10 @@ import pytest
 
 from autograder import evidence
 from autograder.checks import Check, Waits, Wrong
+from autograder.course import read_course
 from autograder.evidence import Evidence, Failure, NotSeen
 from autograder.inputs import write_inputs
+from coursekit.errors import CourseError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "reference_solution"
@@ -45,7 +47,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     folder = config.getoption("submission").resolve()
     config.stash[CODES] = folder / "codes" if (folder / "codes").is_dir() else folder
-    config.stash[POINTS] = read_points(config.getoption("points"))
+    try:
+        config.stash[POINTS] = read_points(config.getoption("points"))
+    except (CourseError, OSError, ValueError) as error:
+        raise pytest.UsageError(f"--points: {error}") from error
     config.stash[RESULTS] = {}
     config.stash[TOLD] = {}
 
@@ -200,15 +205,12 @@ def project_of(probe: str) -> str:
 
 
 def read_points(path: Path | None) -> dict[str, float]:
-    """Read points by their ids: {"points": {"vae": {"kl_average": 2}}} gives "vae.kl_average" 2."""
+    """Read course.toml's points, or JSON: {"points": {"vae": {"kl_average": 2}}} gives "vae.kl_average" 2."""
     if path is None:
         return {}
-    if path.suffix == ".json":
-        content = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        import tomllib
-
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    if path.suffix == ".toml":
+        return dict(read_course(path).points)
+    content = json.loads(path.read_text(encoding="utf-8"))
     return dict(flat(content.get("points", content)))
 
 
