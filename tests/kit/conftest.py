@@ -30,6 +30,12 @@ needs_bubblewrap = pytest.mark.skipif(
     not bubblewrap_works(), reason="bubblewrap is not installed, or may not make namespaces here"
 )
 
+# The sandbox has a /tmp of its own. A Python that lies below /tmp shows in it, and the fork server refuses one.
+needs_python_elsewhere = pytest.mark.skipif(
+    any(Path(prefix).resolve().is_relative_to("/tmp") for prefix in (sys.prefix, sys.base_prefix)),
+    reason="this Python's environment lies below /tmp",
+)
+
 
 def load_student_modules(folder: Path) -> dict[str, ModuleType]:
     """dataset, model and trainer of one project folder, loaded without leaving them in sys.modules."""

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import needs_bubblewrap
+from conftest import needs_bubblewrap, needs_python_elsewhere
 
 from autograder.sandbox import bubblewrap
 from autograder.sandbox import run as sandbox_run
@@ -190,6 +190,7 @@ def test_no_network():
 
 
 @needs_bubblewrap
+@needs_python_elsewhere
 def test_nothing_outside_can_be_written():
     code = """
     import glob, os, sys
@@ -594,6 +595,7 @@ def _within(seconds: float, condition) -> bool:
 
 
 @needs_bubblewrap
+@needs_python_elsewhere
 def test_sandboxes_beside_each_other_do_not_see_each_other():
     code = """
     import os, time

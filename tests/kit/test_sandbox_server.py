@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import needs_bubblewrap
+from conftest import needs_bubblewrap, needs_python_elsewhere
 
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.server import ForkServer
@@ -22,7 +22,7 @@ from coursekit.errors import CourseError
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHORT = {"cpu_s": 5, "wall_s": 10, "memory_mb": 256, "processes": 16, "file_mb": 8, "output_kb": 16}
 
-pytestmark = needs_bubblewrap
+pytestmark = [needs_bubblewrap, needs_python_elsewhere]
 
 
 @pytest.fixture(scope="module")
