@@ -101,7 +101,7 @@ def test_an_error_shows_the_jobs_own_file(server):
     assert b'File "/in/main.py", line 1, in <module>' in run(server, "1/0").stderr
 
 
-@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/resolv.conf", "/sys", "/var/lib", "/run", REPOSITORY / "autograder"])
+@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/resolv.conf", "/sys", "/var/lib", REPOSITORY / "autograder"])
 def test_the_host_is_not_there(server, path):
     assert printed(server, f"import os; print(os.path.lexists({str(path)!r}))") == "False\n"
 
