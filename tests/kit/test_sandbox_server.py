@@ -214,12 +214,13 @@ def test_earlier_jobs_are_in_nobodys_memory(server):
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "time.sleep(100)"])
 def test_nothing_is_left_running(server, end):
+    name = f"left-{os.getpid()}"  # of this test alone: others may run beside it
     code = f"""
     import ctypes, os, time
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            ctypes.CDLL(None).prctl(15, b"left-behind", 0, 0, 0)
+            ctypes.CDLL(None).prctl(15, b"{name}", 0, 0, 0)
             time.sleep(100)
         os._exit(0)
     time.sleep(0.2)
@@ -228,7 +229,7 @@ def test_nothing_is_left_running(server, end):
     assert run(server, code, wall_s=0.6).wall_s < 3
     for path in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
-            assert path.read_text() != "left-behind\n"
+            assert path.read_text() != f"{name}\n"
 
 
 def test_many_at_one_time(server):
