@@ -30,8 +30,25 @@ class StartError(Exception):
     """There is no sandbox; the message is what bubblewrap says about it."""
 
 
+class _InNamespaces:
+    """What runs in a sandbox, whoever started it: process 1 of its pid namespace, all processes, their folders."""
+
+    first: int
+    tree: Tree
+
+    def kill(self) -> None:
+        """Kill everything, at once: the kernel ends a pid namespace with its process 1."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.first, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of the sandbox's folders."""
+        for descriptor in (self.first, self.tree.proc, *self.tree.tmpfs):  # the output folder is one of them
+            os.close(descriptor)
+
+
 @dataclass
-class Started:
+class Started(_InNamespaces):
     """A command that runs in a sandbox.
 
     Args:
@@ -48,11 +65,6 @@ class Started:
     tree: Tree
     output: int
 
-    def kill(self) -> None:
-        """Kill everything, at once: the kernel ends a pid namespace with its process 1."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.first, signal.SIGKILL)
-
     def wait(self) -> int | None:
         """Wait until nothing is left; give the exit status (128 + N for signal N), None where there is none."""
         with selectors.DefaultSelector() as selector:
@@ -68,14 +80,9 @@ class Started:
         """Tell whether the command has; what it left running is killed with bubblewrap's end."""
         return self.process.poll() is not None
 
-    def close(self) -> None:
-        """Let go of the sandbox's folders."""
-        for descriptor in (self.first, self.tree.proc, *self.tree.tmpfs):  # the output folder is one of them
-            os.close(descriptor)
-
 
 @dataclass
-class StartedJob:
+class StartedJob(_InNamespaces):
     """A job of the fork server; see `Started`. Its exit status comes over the socket `home`."""
 
     home: socket.socket
@@ -83,11 +90,6 @@ class StartedJob:
     first: int
     tree: Tree
     output: int
-
-    def kill(self) -> None:
-        """Kill everything, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.first, signal.SIGKILL)
 
     def wait(self) -> int | None:
         """Wait until nothing is left; give the exit status (128 + N for signal N), None where there is none."""
@@ -105,10 +107,9 @@ class StartedJob:
         return bool(poll.poll(0))
 
     def close(self) -> None:
-        """Let go of the job's folders."""
+        """Let go of the job's folders and of the socket."""
         self.home.close()
-        for descriptor in (self.first, self.tree.proc, *self.tree.tmpfs):
-            os.close(descriptor)
+        super().close()
 
 
 @dataclass
