@@ -103,7 +103,7 @@ def read_tree(folder: Path, skip: Path | None = None) -> Tree:
     inside = skip is not None and skip.resolve().is_relative_to(folder.resolve())
     skipped = skip.resolve().relative_to(folder.resolve()).as_posix() if inside else None
     files, sealed = {}, []
-    for path, name in _walk(folder, "", False, sealed):
+    for path, name in _walk(folder, sealed):
         if name != skipped:
             files[name] = _read(path, name)
     return Tree({name: files[name] for name in sorted(files, key=_by_folder)}, sorted(sealed))
@@ -131,23 +131,27 @@ def _by_folder(name: str) -> list[str]:
     return name.split("/")
 
 
-def _walk(folder: Path, prefix: str, only_python: bool, sealed: list[str]) -> Iterator[tuple[Path, str]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError:
-        yield folder, prefix.rstrip("/")
-        return
-    for entry in entries:
-        name = prefix + entry.name
-        if not entry.is_dir(follow_symlinks=False):
-            if entry.name.endswith(PYTHON) or (not only_python and entry.name not in LEFT_OUT_FILES):
-                yield Path(entry.path), name
-        elif entry.name in SEALED_FOLDERS:
-            sealed += _seal(Path(entry.path), name)
-        else:
-            left_out = only_python or entry.name in RUN_FOLDERS or entry.name in TOOL_FOLDERS
-            yield from _walk(Path(entry.path), name + "/", left_out, sealed)
+def _walk(top: Path, sealed: list[str]) -> Iterator[tuple[Path, str]]:
+    """Find the files that count, in any order; add what the sealed folders hold to `sealed`."""
+    folders = [(top, "", False)]  # no recursion: a hostile tree is deeper than Python's stack
+    while folders:
+        folder, prefix, only_python = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError:
+            yield folder, prefix.rstrip("/")
+            continue
+        for entry in entries:
+            name = prefix + entry.name
+            if not entry.is_dir(follow_symlinks=False):
+                if entry.name.endswith(PYTHON) or (not only_python and entry.name not in LEFT_OUT_FILES):
+                    yield Path(entry.path), name
+            elif entry.name in SEALED_FOLDERS:
+                sealed += _seal(Path(entry.path), name)
+            else:
+                left_out = only_python or entry.name in RUN_FOLDERS or entry.name in TOOL_FOLDERS
+                folders.append((Path(entry.path), name + "/", left_out))
 
 
 def _seal(folder: Path, name: str) -> list[str]:
@@ -157,7 +161,10 @@ def _seal(folder: Path, name: str) -> list[str]:
         folders.sort()
         for file in sorted(file for file in files if file.endswith(PYTHON)):
             path = Path(parent, file)
-            content = path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
+            try:
+                content = path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
+            except OSError:  # counted all the same
+                content = b""
             digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode(errors="surrogateescape"))
             digest.update(content)
             count += 1

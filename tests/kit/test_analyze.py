@@ -384,6 +384,33 @@ def test_a_folder_that_can_t_be_listed_is_named(analyze, tmp_path: Path):
         closed.chmod(0o700)
 
 
+def test_a_folder_deeper_than_the_stack_is_no_traceback(analyze, tmp_path: Path):
+    codes = corpus.build("untouched", tmp_path / "codes")
+    here = os.getcwd()
+    try:
+        os.chdir(codes)
+        for _ in range(1500):  # a step at a time: the whole path is longer than the system takes in one
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    status, summary = analyze(codes)
+    assert status in (0, 1) and "# Left Out" in summary
+
+
+def test_an_unreadable_file_in_a_sealed_folder_is_counted(analyze, tmp_path: Path, monkeypatch):
+    codes = corpus.build("notebook_copies_and_an_environment", tmp_path / "codes")
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "b.py":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert "# venv/: 2 Python files, SHA-256 " in analyze(codes)[1]
+
+
 def test_a_pipe_is_named_and_not_waited_for(analyze, tmp_path: Path):
     if not hasattr(os, "mkfifo"):
         pytest.skip("no pipes here")
