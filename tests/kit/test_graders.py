@@ -13,16 +13,23 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from changed_solutions import (
+    GAN_MODEL,
+    GAN_TRAINER,
+    REFERENCE,
+    REPOSITORY,
+    VAE_MODEL,
+    VAE_TRAINER,
+    Change,
+    block,
+    swap,
+    unfill,
+)
 from filelock import FileLock
 
-from code_analyze.blocks import empty_blocks, fill_blocks, find_blocks
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-REFERENCE = REPOSITORY / "reference_solution"
 HIDDEN = REPOSITORY / "tests" / "hidden"
 # pytest collects garbage at its end, which takes longer than the checks.
 OPTIONS = (
@@ -36,40 +43,6 @@ OPTIONS = (
 SEEDS = (0, 1, 2)
 pytestmark = pytest.mark.slow
 NUM_WORKERS = 2
-
-VAE_MODEL, VAE_TRAINER = "VAE/model.py", "VAE/trainer.py"
-GAN_MODEL, GAN_TRAINER = "GAN/model.py", "GAN/trainer.py"
-
-Change = Callable[[str], str]
-
-
-def swap(old: str, new: str) -> Change:
-    """Put another text in the place of one that is there."""
-    return lambda source: source.replace(old, new)
-
-
-def block(number: int, *lines: str) -> Change:
-    """Put other lines into a block."""
-
-    def change(source: str) -> str:
-        found = find_blocks(source, "the reference")
-        bodies = [one.body for one in found]
-        bodies[number - 1] = "".join(f"{found[number - 1].indent}{line}\n" for line in lines)
-        return fill_blocks(source, bodies, "the reference")
-
-    return change
-
-
-def unfill(file: str, *numbers: int) -> Change:
-    """Empty some of the blocks, as in the scaffold."""
-
-    def change(source: str) -> str:
-        empty = [one.body for one in find_blocks(empty_blocks(source, file), "the scaffold")]
-        bodies = [one.body for one in find_blocks(source, "the reference")]
-        kept = [empty[n] if n + 1 in numbers else body for n, body in enumerate(bodies)]
-        return fill_blocks(source, kept, "the reference")
-
-    return change
 
 
 def kl(formula: str) -> list[Change]:

@@ -13,59 +13,30 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from changed_solutions import (
+    GAN_MODEL,
+    GAN_TRAINER,
+    REFERENCE,
+    REPOSITORY,
+    VAE_MODEL,
+    VAE_TRAINER,
+    Change,
+    block,
+    swap,
+    unfill,
+)
 from filelock import FileLock
 
-from code_analyze.blocks import empty_blocks, fill_blocks, find_blocks
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-REFERENCE = REPOSITORY / "reference_solution"
 PUBLIC = REPOSITORY / "tests" / "public"
 OPTIONS = ("-p", "no:cacheprovider")
 # pytest collects garbage at its end, which takes longer than the checks.
 NO_GARBAGE = ("-p", "no:unraisableexception", "-p", "no:threadexception")
 
-VAE_MODEL, VAE_TRAINER = "VAE/model.py", "VAE/trainer.py"
-GAN_MODEL, GAN_TRAINER = "GAN/model.py", "GAN/trainer.py"
-
 TRACEBACK = re.compile(r"Traceback|^E   |^>  ", re.MULTILINE)
 CACHES = shutil.ignore_patterns("__pycache__")
-
-Change = Callable[[str], str]
-
-
-def swap(old: str, new: str) -> Change:
-    """Put another text in the place of one that is there."""
-    return lambda source: source.replace(old, new)
-
-
-def block(number: int, *lines: str) -> Change:
-    """Put other lines into a block."""
-
-    def change(source: str) -> str:
-        blocks = find_blocks(source, "the reference")
-        indent = blocks[number - 1].indent
-        bodies = [one.body for one in blocks]
-        bodies[number - 1] = "".join(f"{indent}{line}\n" for line in lines)
-        return fill_blocks(source, bodies, "the reference")
-
-    return change
-
-
-def unfill(file: str, *numbers: int) -> Change:
-    """Empty some of the blocks, as in the scaffold."""
-
-    def change(source: str) -> str:
-        emptied = find_blocks(empty_blocks(source, file), "the scaffold")
-        bodies = [one.body for one in find_blocks(source, "the reference")]
-        for number in numbers:
-            bodies[number - 1] = emptied[number - 1].body
-        return fill_blocks(source, bodies, "the reference")
-
-    return change
 
 
 def losses(

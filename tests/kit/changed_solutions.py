@@ -1,0 +1,44 @@
+"""Changes of the reference solution's text, from which wrong solutions and other right ones are made."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from code_analyze.blocks import empty_blocks, fill_blocks, find_blocks
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REFERENCE = REPOSITORY / "reference_solution"
+VAE_MODEL, VAE_TRAINER = "VAE/model.py", "VAE/trainer.py"
+GAN_MODEL, GAN_TRAINER = "GAN/model.py", "GAN/trainer.py"
+
+Change = Callable[[str], str]
+
+
+def swap(old: str, new: str) -> Change:
+    """Put another text in the place of one that is there."""
+    return lambda source: source.replace(old, new)
+
+
+def block(number: int, *lines: str) -> Change:
+    """Put other lines into a block."""
+
+    def change(source: str) -> str:
+        blocks = find_blocks(source, "the reference")
+        indent = blocks[number - 1].indent
+        bodies = [one.body for one in blocks]
+        bodies[number - 1] = "".join(f"{indent}{line}\n" for line in lines)
+        return fill_blocks(source, bodies, "the reference")
+
+    return change
+
+
+def unfill(file: str, *numbers: int) -> Change:
+    """Empty some of the blocks, as in the scaffold."""
+
+    def change(source: str) -> str:
+        emptied = find_blocks(empty_blocks(source, file), "the scaffold")
+        bodies = [one.body for one in find_blocks(source, "the reference")]
+        for number in numbers:
+            bodies[number - 1] = emptied[number - 1].body
+        return fill_blocks(source, bodies, "the reference")
+
+    return change
