@@ -1,39 +1,41 @@
-"""What probes saw of a submission: gathered by running them, kept in a folder, and read back with suspicion.
+"""What probes saw of a submission: kept in a folder, and read back with suspicion.
 
-The folder that a probe writes to is written to by the student's process too. Nothing in it is believed but regular
-files of the expected names and sizes, with arrays of numbers in them.
+What a probe writes is written by the student's process, which may write something else. Nothing is believed but files
+of the expected names and sizes, with arrays of numbers in them.
 """
 
-import contextlib
-import io
 import json
-import os
 import re
-import signal
-import stat
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_json
+from coursekit.files import write_atomically
+
 VAE_PROBES = ("vae_layers", "vae_forward", "vae_reparameterize", "vae_losses", "vae_step")
 GAN_PROBES = ("gan_generator", "gan_step")
 ALL_PROBES = VAE_PROBES + GAN_PROBES
-TIME_LIMIT_S = 120
-MAX_BYTES = 64 * 2**20  # of one file, and of its arrays once unpacked
-MAX_ARRAYS = 500
+NUMBERS = ArraySpec(None, ("float32", "float64"), finite=False)
 TEXT_LENGTH = 400  # characters of any text that a probe gives
 HINTED_LENGTH = 200  # likewise, where a hint says more
-ENDED = "ended.json"  # beside the folder that the student's process can write to
-OUT = "out"
+ENDED = "ended.json"
+INPUTS = "inputs"
 
-Runner = Callable[[str, Path, Path, Path], str]
-"""Runs one probe: its name, the student's codes, the inputs, and the folder for the output; gives what stopped it, or
-"" where it came to its end."""
+
+@dataclass(frozen=True)
+class Ran:
+    """What one run of a probe left.
+
+    Attributes:
+        stopped: what stopped it, a clause; "" where it came to its end.
+        files: name -> content, written by the student's process.
+    """
+
+    stopped: str
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -137,26 +139,42 @@ class Evidence:
         return self.findings.get(probe) or Findings(probe)
 
 
-def collect(codes: Path, probes: Iterable[str], inputs: Path, folder: Path, runner: Runner | None = None) -> Evidence:
-    """Run probes on a student's code, one process each, and keep what they saw.
+def results_of(probe: str) -> tuple[str, str]:
+    """The files that a probe writes: its arrays, and its facts and failures."""
+    return f"{probe}.npz", f"{probe}.json"
+
+
+def keep(folder: Path, runs: Mapping[str, Ran]) -> None:
+    """Write down what runs of probes left: a folder for each.
 
     Args:
-        codes: the folder that holds VAE and GAN.
-        probes: names, of ALL_PROBES.
-        inputs: the file that `autograder.inputs.write_inputs` wrote.
-        folder: where the evidence is kept; each probe gets a new folder in it.
-        runner: runs one probe; without one, a process with a time limit and no other walls.
+        folder: of one submission's evidence.
+        runs: probe -> what it left.
     Raises:
         FileExistsError: there is evidence of one of the probes already.
     """
-    runner = runner or run_in_subprocess
-    probes = list(probes)
-    for probe in probes:
-        out = folder / probe / OUT
-        out.mkdir(parents=True)
-        stopped = runner(probe, codes, inputs, out)
-        (folder / probe / ENDED).write_text(json.dumps(stopped), encoding="utf-8")
-    return load(folder, probes)
+    for probe, ran in runs.items():
+        (folder / probe).mkdir(parents=True)
+        for name in results_of(probe):
+            if name in ran.files:
+                (folder / probe / name).write_bytes(ran.files[name])
+        (folder / probe / ENDED).write_text(json.dumps(ran.stopped), encoding="utf-8")
+
+
+def keep_inputs(folder: Path, inputs: Mapping[str, bytes]) -> None:
+    """Write down what the probes were given, probe -> .npz file, beside the evidence of all submissions."""
+    (folder / INPUTS).mkdir(parents=True, exist_ok=True)
+    for probe, content in inputs.items():
+        write_atomically(folder / INPUTS / f"{probe}.npz", content)
+
+
+def load_inputs(folder: Path) -> dict[str, np.ndarray]:
+    """Read what the probes were given: "probe.name" -> array."""
+    arrays: dict[str, np.ndarray] = {}
+    for path in sorted((folder / INPUTS).glob("*.npz")):
+        with np.load(path) as found:
+            arrays |= found
+    return arrays
 
 
 def load(folder: Path, probes: Iterable[str] = ALL_PROBES) -> Evidence:
@@ -164,87 +182,25 @@ def load(folder: Path, probes: Iterable[str] = ALL_PROBES) -> Evidence:
     return Evidence(folder, {probe: _read(folder / probe, probe) for probe in probes if (folder / probe).is_dir()})
 
 
-def run_in_subprocess(probe: str, codes: Path, inputs: Path, out: Path, time_limit_s: float = TIME_LIMIT_S) -> str:
-    """Run one probe in a process of its own; returns what stopped it, "" where nothing did."""
-    command = [sys.executable, "-m", "autograder.probe", probe, str(codes), str(inputs), str(out)]
-    process = subprocess.Popen(
-        command,
-        cwd=Path(__file__).resolve().parents[1],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        status = process.wait(timeout=time_limit_s)
-    except subprocess.TimeoutExpired:
-        return f"it ran for more than {time_limit_s:g} s"
-    finally:
-        # What it started, too.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if status < 0:
-        return f"it was ended by signal {-status}"
-    return f"it ended with exit status {status}" if status else ""
-
-
 def _read(folder: Path, probe: str) -> Findings:
     ended = folder / ENDED
     stopped = json.loads(ended.read_text(encoding="utf-8")) if ended.is_file() else "nothing is known of how it ended"
     failures = {"ended": Failure("Ended", stopped)} if stopped else {}
+    arrays_file, facts_file = (folder / name for name in results_of(probe))
     try:
-        said = json.loads(_read_file(folder / OUT / f"{probe}.json"))
-        arrays = dict(_read_arrays(_read_file(folder / OUT / f"{probe}.npz")))
+        said = read_json(facts_file.read_bytes())
+        arrays = read_any_arrays(arrays_file.read_bytes(), NUMBERS)
         failures |= {str(part): _failure(one) for part, one in said["failures"].items()}
         facts = {str(name): value for name, value in said["facts"].items()}
-    # Whatever a hostile file makes a parser raise: it is no evidence.
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        MemoryError,
-        zipfile.BadZipFile,
-    ) as error:
-        why = "it left no results" if isinstance(error, FileNotFoundError) else "its results can't be read"
-        return Findings(probe, failures=failures or {"ended": Failure("Ended", why)})
-    return Findings(probe, arrays, facts, failures)
-
-
-def _read_file(path: Path) -> bytes:
-    """Read a file that may be a link, a pipe or endless.
-
-    Raises:
-        OSError, ValueError: it is no regular file of a usual size.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            raise ValueError(f"{path.name}: no regular file, or too large")
-        return file.read(MAX_BYTES)
-
-
-def _read_arrays(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
-    """Give the arrays of an .npz file.
-
-    Raises:
-        ValueError, zipfile.BadZipFile: too many, too large, or other things than numbers.
-    """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = archive.infolist()
-        if len(entries) > MAX_ARRAYS or sum(entry.file_size for entry in entries) > MAX_BYTES:
-            raise ValueError("too many arrays, or too large ones")
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("compressed arrays")  # their stated size need not be true
-        for entry in entries:
-            array = np.lib.format.read_array(io.BytesIO(archive.read(entry)), allow_pickle=False)
-            if array.dtype not in (np.float32, np.float64):
-                raise ValueError(f"an array of {array.dtype}")
-            yield entry.filename.removesuffix(".npy"), array
+    except FileNotFoundError:
+        why = "it left no results"
+    except EvidenceError as error:
+        why = f"its results can't be read: {error}"
+    except (KeyError, TypeError, AttributeError):  # JSON of another form
+        why = "its results can't be read"
+    else:
+        return Findings(probe, arrays, facts, failures)
+    return Findings(probe, failures=failures or {"ended": Failure("Ended", why)})
 
 
 def _failure(said: Mapping[str, object]) -> Failure:

@@ -1,7 +1,5 @@
 """What the probes are given: drawn afresh from a seed on the trusted side, so that nothing can be hard-coded."""
 
-from pathlib import Path
-
 import numpy as np
 
 from autograder.tables import CONNECTED, TRANSPOSED, Row, generator, vae_decoder, vae_encoder
@@ -29,11 +27,6 @@ def draw_inputs(seed: int) -> dict[str, np.ndarray]:
             values = np.asarray(values)
             inputs[f"{probe}.{name}"] = values.astype(np.float32) if values.dtype.kind == "f" else values
     return inputs
-
-
-def write_inputs(path: Path, seed: int) -> None:
-    """Write the inputs of all probes into one .npz file."""
-    np.savez(path, **draw_inputs(seed))
 
 
 def _vae_layers(rng: np.random.Generator) -> dict:

@@ -1,12 +1,13 @@
 """Reading what came out of a sandbox: arrays and JSON, of the expected form or not at all."""
 
+import contextlib
 import io
 import json
 import math
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +34,13 @@ class ArraySpec:
     """What an array must be.
 
     Args:
-        shape: its sizes; None where any will do.
-        dtype: its type, such as "float32": of booleans, integers or floats.
+        shape: its sizes, None where any will do; None for any shape at all.
+        dtype: its type, such as "float32": of booleans, integers or floats; or all types that will do.
         finite: whether NaN and infinities are refused.
     """
 
-    shape: tuple[int | None, ...]
-    dtype: str = "float32"
+    shape: tuple[int | None, ...] | None
+    dtype: str | tuple[str, ...] = "float32"
     finite: bool = True
 
 
@@ -55,21 +56,35 @@ def read_arrays(data: bytes, expected: Mapping[str, ArraySpec], *, max_bytes: in
     Raises:
         EvidenceError: the file is anything else.
     """
-    if len(data) > max_bytes:
-        raise EvidenceError(f"too large: {len(data):,} bytes where {max_bytes:,} are allowed")
-    _check_directory(data, len(expected))
-    try:
-        arrays, left = {}, max_bytes
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = _entries(archive, expected)
-            for name, spec in expected.items():
-                arrays[name] = _read_array(archive, entries[name], name, spec, left)
-                left -= arrays[name].nbytes
-        return arrays
-    except EvidenceError:
-        raise
-    except Exception as error:  # whatever a parser trips over in a hostile file comes to the same
-        raise EvidenceError(f"not a .npz file that can be read ({type(error).__name__})") from error
+    with _opened(data, len(expected), max_bytes) as archive:
+        entries = _entries(archive)
+        for name, info in entries.items():
+            if name not in expected:
+                raise EvidenceError(f"{_shown(info.filename)} is not one of the expected arrays")
+        missing = [name for name in expected if name not in entries]
+        if missing:
+            more = f", and {len(missing) - 1} more" * (len(missing) > 1)
+            raise EvidenceError(f"{_shown(missing[0])} is missing{more}")
+        return _read_all(archive, {name: (entries[name], spec) for name, spec in expected.items()}, max_bytes)
+
+
+def read_any_arrays(
+    data: bytes, spec: ArraySpec, *, max_arrays: int = 500, max_bytes: int = 64 * MB
+) -> dict[str, np.ndarray]:
+    """Read a `.npz` file as `read_arrays` does where the names are not known beforehand.
+
+    Args:
+        data: the file's content.
+        spec: what each of the arrays must be.
+        max_arrays: how many there may be.
+        max_bytes: how large the file may be, and all arrays together once they are unpacked.
+    Returns:
+        name -> array, writable and in C order.
+    Raises:
+        EvidenceError: the file is anything else.
+    """
+    with _opened(data, max_arrays, max_bytes) as archive:
+        return _read_all(archive, {name: (info, spec) for name, info in _entries(archive).items()}, max_bytes)
 
 
 def read_json(data: bytes, *, max_bytes: int = 1 << 20, max_depth: int = 16) -> object:
@@ -113,21 +128,40 @@ def _check_directory(data: bytes, num_arrays: int) -> None:
         raise EvidenceError(f"holds more than the {num_arrays} expected arrays")
 
 
-def _entries(archive: zipfile.ZipFile, expected: Mapping[str, ArraySpec]) -> dict[str, zipfile.ZipInfo]:
+@contextlib.contextmanager
+def _opened(data: bytes, max_arrays: int, max_bytes: int) -> Iterator[zipfile.ZipFile]:
+    if len(data) > max_bytes:
+        raise EvidenceError(f"too large: {len(data):,} bytes where {max_bytes:,} are allowed")
+    _check_directory(data, max_arrays)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            yield archive
+    except EvidenceError:
+        raise
+    except Exception as error:  # whatever a parser trips over in a hostile file comes to the same
+        raise EvidenceError(f"not a .npz file that can be read ({type(error).__name__})") from error
+
+
+def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     entries = {}
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
-        if name == info.filename or name not in expected:
+        if name == info.filename:
             raise EvidenceError(f"{_shown(info.filename)} is not one of the expected arrays")
         if name in entries:
             raise EvidenceError(f"{_shown(name)} is there twice")
         entries[name] = info
-    missing = [name for name in expected if name not in entries]
-    if missing:
-        raise EvidenceError(
-            f"{_shown(missing[0])} is missing" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
-        )
     return entries
+
+
+def _read_all(
+    archive: zipfile.ZipFile, wanted: Mapping[str, tuple[zipfile.ZipInfo, ArraySpec]], max_bytes: int
+) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, (info, spec) in wanted.items():
+        arrays[name] = _read_array(archive, info, name, spec, max_bytes)
+        max_bytes -= arrays[name].nbytes
+    return arrays
 
 
 def _read_array(
@@ -145,17 +179,18 @@ def _read_array(
         shape, is_fortran, dtype = _READ_HEADER[version](stream, max_header_size=_HEADER_BYTES)
     except Exception as error:  # numpy evaluates the header as a literal, which fails in many ways
         raise EvidenceError(f"{_shown(name)} is not an array that numpy writes without pickle") from error
-    wanted = np.dtype(spec.dtype)
-    if dtype.kind not in _NUMBERS or dtype != wanted:
-        raise EvidenceError(f"{_shown(name)} has the type {str(dtype)[:40]} where {wanted} is expected")
+    known = [np.dtype(one) for one in ([spec.dtype] if isinstance(spec.dtype, str) else spec.dtype)]
+    if dtype.kind not in _NUMBERS or dtype not in known:
+        expected = " or ".join(map(str, known))
+        raise EvidenceError(f"{_shown(name)} has the type {str(dtype)[:40]} where {expected} is expected")
     if not _fits(shape, spec):
-        sizes = tuple("any" if length is None else length for length in spec.shape)
+        sizes = tuple("any" if length is None else length for length in spec.shape or ())
         raise EvidenceError(f"{_shown(name)} has the shape {str(shape)[:80]} where {sizes} is expected")
     payload = content[stream.tell() :]
-    if len(payload) != math.prod(shape) * wanted.itemsize:
+    if len(payload) != math.prod(shape) * dtype.itemsize:
         raise EvidenceError(f"{_shown(name)} has {len(payload):,} bytes, which is not what its shape says")
-    values = np.frombuffer(payload, wanted) if payload else np.empty(0, wanted)
-    if wanted.kind == "b" and values.view(np.uint8).max(initial=0) > 1:
+    values = np.frombuffer(payload, dtype) if payload else np.empty(0, dtype)
+    if dtype.kind == "b" and values.view(np.uint8).max(initial=0) > 1:
         raise EvidenceError(f"{_shown(name)} has values that are neither true nor false")
     if spec.finite and not np.isfinite(values).all():
         raise EvidenceError(f"{_shown(name)} has NaN or infinite values")
@@ -163,6 +198,8 @@ def _read_array(
 
 
 def _fits(shape: tuple[int, ...], spec: ArraySpec) -> bool:
+    if spec.shape is None:
+        return all(length >= 0 for length in shape)
     if len(shape) != len(spec.shape):
         return False
     return all(length >= 0 and wanted in (None, length) for length, wanted in zip(shape, spec.shape, strict=True))

@@ -1,25 +1,30 @@
-"""The graders: `python -m pytest tests/hidden --submission FOLDER`.
+"""The graders: `python -m pytest tests/hidden --submission FOLDER_OR_ZIP`.
 
 They judge evidence and import nothing of the student's. A check that fails says in one sentence what is wrong; what
 can't be judged because of it is skipped, and says which check it waits for.
 
-Options: `--submission FOLDER` holds VAE and GAN, or a folder `codes` with them (default: the reference solution);
-`--seed N` of the inputs; `--evidence FOLDER` keeps the evidence and, where it is there already, runs no student code;
-`--points FILE` (.toml or .json) has the points of the checks by their ids; `--results FILE` is written as JSON.
+Options: `--submission` is a hand-in's zip, or a folder that holds VAE and GAN, or one that holds `codes` with them
+(default: the reference solution, which alone is run without a sandbox); `--seed N` of the inputs; `--evidence FOLDER`
+keeps the evidence and, where it is there already, runs no student code; `--evidence-of NAME` in it is the submission's;
+`--projects` are those that were handed in; `--points FILE` (.toml or .json) has the points of the checks by their ids;
+`--results FILE` is written as JSON; `--unsafe-no-sandbox` runs a submission with your own rights.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from autograder import evidence
 from autograder.checks import Check, Waits, Wrong
-from autograder.course import read_course
+from autograder.course import COURSE_FILE, read_course
 from autograder.evidence import Evidence, Failure, NotSeen
-from autograder.inputs import write_inputs
+from autograder.intake import take_in
+from autograder.scaffold import build_scaffold
 from coursekit.errors import CourseError
+from coursekit.requirements import PROJECTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "reference_solution"
@@ -33,26 +38,49 @@ RESULTS = pytest.StashKey[dict[str, dict]]()
 TOLD = pytest.StashKey[dict[tuple[str, str], str]]()
 EVIDENCE = pytest.StashKey[tuple[Evidence, Evidence]]()
 CODES = pytest.StashKey[Path]()
+HANDED_IN = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grading")
-    group.addoption("--submission", type=Path, default=REFERENCE, metavar="FOLDER")
+    group.addoption("--submission", type=Path, default=REFERENCE, metavar="FOLDER_OR_ZIP")
     group.addoption("--seed", type=int, default=0, metavar="N")
     group.addoption("--evidence", type=Path, metavar="FOLDER")
+    group.addoption("--evidence-of", default="submission", metavar="NAME")
+    group.addoption("--projects", metavar="VAE,GAN")
+    group.addoption("--unsafe-no-sandbox", action="store_true")
     group.addoption("--points", type=Path, metavar="FILE")
     group.addoption("--results", type=Path, metavar="FILE")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    folder = config.getoption("submission").resolve()
-    config.stash[CODES] = folder / "codes" if (folder / "codes").is_dir() else folder
+    given, scratch = config.getoption("submission").resolve(), TemporaryDirectory()
+    config.add_cleanup(scratch.cleanup)
     try:
+        folder = unpacked(given, Path(scratch.name)) if given.is_file() else given
+        config.stash[CODES] = folder / "codes" if (folder / "codes").is_dir() else folder
         config.stash[POINTS] = read_points(config.getoption("points"))
     except (CourseError, OSError, ValueError) as error:
-        raise pytest.UsageError(f"--points: {error}") from error
+        raise pytest.UsageError(str(error)) from error
+    named = config.getoption("projects")
+    there = [project for project in PROJECTS if (config.stash[CODES] / project).is_dir()]
+    config.stash[HANDED_IN] = there if named is None else named.split(",")
+    if not there and named is None:
+        raise pytest.UsageError(f"--submission {given}: no {' or '.join(PROJECTS)} in it, nor in a folder codes there")
     config.stash[RESULTS] = {}
     config.stash[TOLD] = {}
+
+
+def unpacked(hand_in: Path, scratch: Path) -> Path:
+    """Take a zip in as `grade` would; returns the folder with the student's files laid over the scaffold."""
+    alone = scratch / "hand-in"
+    alone.mkdir()
+    (alone / hand_in.name).symlink_to(hand_in)
+    limits = read_course(REPOSITORY / COURSE_FILE).intake
+    taken = take_in(alone, build_scaffold(REFERENCE), limits, scratch / "taken")[0]
+    if taken.codes is None:
+        raise CourseError(f"{hand_in}: {taken.reason}")
+    return taken.codes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,17 +107,26 @@ def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The evidence of the submission and that of the reference."""
     config = request.config
     probes = list(dict.fromkeys(item.function.check.probe for item in request.session.items))
-    probes = [probe for probe in probes if (config.stash[CODES] / project_of(probe)).is_dir()]
-    folder = config.getoption("evidence") or tmp_path_factory.mktemp("evidence")
-    folder.mkdir(parents=True, exist_ok=True)
-    inputs = folder.resolve() / "inputs.npz"
-    if not inputs.exists():
-        write_inputs(inputs, config.getoption("seed"))
-    sides = {"reference": REFERENCE, "submission": config.stash[CODES]}
-    for side, codes in sides.items():
-        missing = [probe for probe in probes if not (folder / side / probe).is_dir()]
-        evidence.collect(codes, missing, inputs, folder.resolve() / side)
-    return tuple(evidence.load(folder.resolve() / side, probes) for side in ("submission", "reference"))
+    probes = [probe for probe in probes if project_of(probe) in config.stash[HANDED_IN]]
+    folder = (config.getoption("evidence") or tmp_path_factory.mktemp("evidence")).resolve()
+    sides = {config.getoption("evidence_of"): config.stash[CODES], "reference": REFERENCE}
+    missing = {side: [probe for probe in probes if not (folder / side / probe).is_dir()] for side in sides}
+    if any(missing.values()):
+        collect(config, folder, {side: (sides[side], missing[side]) for side in sides})
+    return tuple(evidence.load(folder / side, probes) for side in sides)
+
+
+def collect(config: pytest.Config, folder: Path, wanted: Mapping[str, tuple[Path, list[str]]]) -> None:
+    """Run the probes that are wanted of each side, and keep what they saw."""
+    from autograder.probing import inputs_by_probe, open_prober, read_codes
+
+    inputs = inputs_by_probe(config.getoption("seed"))
+    evidence.keep_inputs(folder, inputs)
+    # The reference solution is our own code.
+    unsafe = config.getoption("unsafe_no_sandbox") or config.stash[CODES] == REFERENCE
+    with open_prober(read_course(REPOSITORY / COURSE_FILE).limits, unsafe) as prober:
+        for side, (codes, probes) in wanted.items():
+            evidence.keep(folder / side, prober.run(read_codes(codes), probes, inputs))
 
 
 @pytest.fixture
@@ -110,10 +147,7 @@ def reference(request: pytest.FixtureRequest, graded):
 @pytest.fixture(scope="session")
 def inputs(graded):
     """What the probes were given."""
-    import numpy as np
-
-    with np.load(graded[0].folder.parent / "inputs.npz") as arrays:
-        return dict(arrays)
+    return evidence.load_inputs(graded[1].folder.parent)
 
 
 @pytest.fixture
@@ -125,7 +159,7 @@ def remark(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     check: Check = item.function.check
     results = item.config.stash[RESULTS]
-    if not (item.config.stash[CODES] / project_of(check.probe)).is_dir() and project_of(check.probe) == "GAN":
+    if project_of(check.probe) not in item.config.stash[HANDED_IN]:
         pytest.skip(NOT_HANDED_IN)
     for function in check.after:
         for points_id, result in results.items():

@@ -1,0 +1,203 @@
+"""Running probes on a student's code: in sandboxes, or without any where somebody wants it so."""
+
+import io
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+import numpy as np
+
+from autograder import course
+from autograder.evidence import Ran, results_of
+from autograder.inputs import draw_inputs
+from autograder.sandbox import limits as sandbox
+from autograder.sandbox.limits import Limits, Outcome
+from autograder.sandbox.run import PYTHON, run_in_sandbox
+from autograder.sandbox.server import SHARED, ForkServer
+from coursekit.errors import CourseError
+from coursekit.requirements import PROJECTS
+
+# All of the kit that a probe sees. Nothing in it tells what is expected.
+_KIT = Path(__file__).resolve().parents[1]
+_SEEN = ("coursekit", "autograder/probe")
+KIT_INSIDE = f"{SHARED}/kit"
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads don't live through a fork, and wait for each other on a busy machine
+
+TIME_IS_UP = "the time for all of this submission's code together was used up"
+
+
+class Prober(Protocol):
+    """Runs probes; a probe that is stopped costs no other."""
+
+    def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
+        """Run probes on one student's code.
+
+        Args:
+            codes: path below the folder that holds VAE and GAN -> content.
+            probes: names, of `autograder.evidence.ALL_PROBES`.
+            inputs: probe -> the .npz file that it is given.
+        Returns:
+            probe -> what it left.
+        Raises:
+            CourseError: no probe can be run here, whatever the student's code.
+        """
+
+
+class SandboxProber(AbstractContextManager):
+    """Runs each probe in a sandbox of its own, a fork of a process that has torch loaded; jobs may run at one time.
+
+    Args:
+        limits: what one probe may use, and all of them together.
+    """
+
+    def __init__(self, limits: course.Limits):
+        self.limits = limits
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "SandboxProber":
+        self._server = self._stack.enter_context(fork_server())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
+        """Run probes on one student's code (see `Prober`)."""
+        end = time.monotonic() + self.limits.submission_wall_s
+        runs = {}
+        for probe in probes:
+            left = end - time.monotonic()
+            if left <= 0:
+                runs[probe] = Ran(TIME_IS_UP, {})
+                continue
+            outcome = self._server.run(
+                f"{KIT_INSIDE}/autograder/probe/__main__.py",
+                [probe, "/in/codes", "/in/inputs.npz", "/out"],
+                inputs={f"codes/{name}": content for name, content in codes.items()} | {"inputs.npz": inputs[probe]},
+                limits=sandbox_limits(self.limits, wall_s=min(self.limits.wall_s, left)),
+                outputs=results_of(probe),
+            )
+            if outcome.status == sandbox.SANDBOX_FAILED:
+                raise CourseError(f"the sandbox failed: {reason_given(outcome)}")
+            runs[probe] = Ran(what_stopped(outcome, self.limits), outcome.evidence)
+        return runs
+
+
+class UnsafeProber(AbstractContextManager):
+    """Runs the probes with the caller's own rights: they can read and write whatever the caller can.
+
+    Args:
+        limits: what one probe may use, as far as that can be watched from outside.
+    """
+
+    def __init__(self, limits: course.Limits):
+        self.limits = limits
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to be ended."""
+
+    def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
+        """Run probes on one student's code (see `Prober`)."""
+        probes = list(probes)
+        notes = [f"{probe}.stopped" for probe in probes]
+        most = self.limits.submission_wall_s
+        command = [PYTHON, "-m", "autograder.probe.forked", "/in/codes", "/in/inputs", "/out", str(self.limits.wall_s)]
+        with TemporaryDirectory() as scratch:
+            folders = {name: Path(scratch, name) for name in ("codes", "inputs")}
+            _write(codes, folders["codes"])
+            _write({f"{probe}.npz": inputs[probe] for probe in probes}, folders["inputs"])
+            outcome = run_in_sandbox(
+                [*command, *probes],
+                inputs=folders,
+                limits=sandbox_limits(self.limits, cpu_s=most, wall_s=most),
+                outputs=[*notes, *(name for probe in probes for name in results_of(probe))],
+                environment={"PYTHONPATH": str(_KIT), **ONE_THREAD},
+                unsafe=True,
+            )
+        runs = {}
+        for probe, note in zip(probes, notes, strict=True):
+            said = outcome.evidence.get(note, what_stopped(outcome, self.limits).encode() or b"it was ended by another")
+            files = {name: outcome.evidence[name] for name in results_of(probe) if name in outcome.evidence}
+            runs[probe] = Ran(said.decode("utf-8", "replace"), files)
+        return runs
+
+
+def open_prober(limits: course.Limits, unsafe: bool) -> AbstractContextManager[Prober]:
+    """Make the prober that is wanted; use it in a `with` statement."""
+    return UnsafeProber(limits) if unsafe else SandboxProber(limits)
+
+
+def fork_server() -> ForkServer:
+    """A server whose jobs find torch, coursekit and the probes loaded, and the code of the two on their disk."""
+    return ForkServer(
+        ["autograder.probe.warm"],
+        inputs={f"kit/{name}": _KIT / name for name in _SEEN},
+        path=[KIT_INSIDE],
+        environment=ONE_THREAD,
+    )
+
+
+@cache
+def inputs_by_probe(seed: int) -> Mapping[str, bytes]:
+    """Draw the inputs of all probes: probe -> an .npz file with nothing in it for another probe."""
+    return {probe: _npz(arrays) for probe, arrays in _grouped(draw_inputs(seed))}
+
+
+def read_codes(folder: Path) -> dict[str, bytes]:
+    """Read a folder that holds VAE and GAN: the Python files in them."""
+    files = [path for project in PROJECTS for path in sorted((folder / project).glob("*.py")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def sandbox_limits(limits: course.Limits, *, cpu_s: float | None = None, wall_s: float | None = None) -> Limits:
+    """The course's limits as the sandbox takes them, with other times where they are given."""
+    return Limits(
+        cpu_s=limits.cpu_s if cpu_s is None else cpu_s,
+        wall_s=limits.wall_s if wall_s is None else wall_s,
+        memory_mb=limits.memory_mb,
+        processes=limits.processes,
+        file_mb=limits.file_mb,
+        output_kb=limits.output_kb,
+    )
+
+
+def what_stopped(outcome: Outcome, limits: course.Limits) -> str:
+    """Say what stopped a run, as a clause; "" where it came to its end."""
+    return {
+        sandbox.OK: "",
+        sandbox.EXIT: f"it ended with exit status {outcome.exit_code}",
+        sandbox.SIGNAL: f"it was ended by signal {outcome.signal}",
+        sandbox.CPU_LIMIT: f"it took more than {limits.cpu_s:,} s of computing time",
+        sandbox.WALL_LIMIT: f"it ran for more than {limits.wall_s:,} s",
+        sandbox.MEMORY_LIMIT: f"it took more than {limits.memory_mb:,} MB of memory",
+        sandbox.PROCESS_LIMIT: f"it started more than {limits.processes:,} processes and threads",
+        sandbox.FILE_SIZE_LIMIT: f"it wrote more than {limits.file_mb:,} MB into files",
+        sandbox.OUTPUT_LIMIT: "it printed without end",
+    }[outcome.status]
+
+
+def reason_given(outcome: Outcome) -> str:
+    """The last line that a run wrote about its failure."""
+    lines = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
+
+
+def _grouped(inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    for probe in dict.fromkeys(name.partition(".")[0] for name in inputs):
+        yield probe, {name: values for name, values in inputs.items() if name.startswith(f"{probe}.")}
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
