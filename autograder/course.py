@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from coursekit.errors import CourseError
+from coursekit.flags import DATASET_NAMES
 from coursekit.requirements import PROJECTS
 
 COURSE_FILE = "course.toml"
@@ -22,19 +24,42 @@ class FidRule:
 
     Attributes:
         when: "if_different" (only where a submission computes something else than the reference), "always", "never".
+        extractor: whose features it is measured with.
+        borderline: the first seed's FID alone counts where it is further than this share from each band's edge.
+        bands: (factor, share), the factors rising and the shares falling: below the threshold times the factor, a model
+            gets that share of the points.
         thresholds: extractor -> project -> the FID that a model must stay below.
     """
 
     when: str
+    extractor: str
+    borderline: float
+    bands: tuple[tuple[float, float], ...]
     thresholds: Mapping[str, Mapping[str, float]]
+
+    def threshold(self, project: str) -> float:
+        """The FID that a project's model must stay below, in the features of `extractor`."""
+        return self.thresholds[self.extractor][project]
 
 
 @dataclass(frozen=True)
 class Training:
-    """The training of one model where a FID is needed: how many steps, and a run for each of the seeds."""
+    """The training of one model where a FID is needed.
 
+    Attributes:
+        dataset: what it learns from, one of DATASET_NAMES.
+        data_dir: where data sets lie.
+        steps: how many.
+        seeds: a run for each of them, the first one first.
+        cpu_s, wall_s: what one run may take.
+    """
+
+    dataset: str
+    data_dir: Path
     steps: int
     seeds: tuple[int, ...]
+    cpu_s: int
+    wall_s: int
 
 
 @dataclass(frozen=True)
@@ -183,16 +208,43 @@ def _flat(prefix: str, content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _fid(table: _Table) -> FidRule:
-    when = table.take("when")
-    if when not in WHEN:
-        raise table.wrong("when", when, f"it must be one of {', '.join(WHEN)}")
+    when, extractor, borderline = _one_of(table, "when", WHEN), _one_of(table, "extractor", EXTRACTORS), _share(table)
+    bands = _bands(table)
     thresholds = {}
     for extractor in EXTRACTORS:
         values = table.table(extractor)
         thresholds[extractor] = MappingProxyType({project: _threshold(values, project) for project in PROJECTS})
         values.end()
     table.end()
-    return FidRule(when, MappingProxyType(thresholds))
+    return FidRule(when, extractor, borderline, bands, MappingProxyType(thresholds))
+
+
+def _one_of(table: _Table, key: str, choices: tuple[str, ...]) -> str:
+    value = table.take(key)
+    if value not in choices:
+        raise table.wrong(key, value, f"it must be one of {', '.join(choices)}")
+    return value
+
+
+def _share(table: _Table) -> float:
+    value = table.take("borderline")
+    if not _is_number(value) or not 0 <= value < 1:
+        raise table.wrong("borderline", value, "it must be a share, from 0 to below 1")
+    return float(value)
+
+
+def _bands(table: _Table) -> tuple[tuple[float, float], ...]:
+    value = table.take("bands")
+    right = "it must be a list of [factor above 0, share of the points above 0, at most 1]"
+    if not isinstance(value, list) or not value or not all(map(_is_band, value)):
+        raise table.wrong("bands", value, right)
+    if any(not (low[0] < high[0] and low[1] > high[1]) for low, high in pairwise(value)):
+        raise table.wrong("bands", value, "from one band to the next the factor must rise and the share must fall")
+    return tuple((float(factor), float(share)) for factor, share in value)
+
+
+def _is_band(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] > 0 < value[1] <= 1
 
 
 def _threshold(table: _Table, project: str) -> float:
@@ -203,13 +255,17 @@ def _threshold(table: _Table, project: str) -> float:
 
 
 def _training(table: _Table) -> Training:
+    dataset, data_dir = _one_of(table, "dataset", DATASET_NAMES), table.take("data_dir")
+    if not isinstance(data_dir, str) or not data_dir:
+        raise table.wrong("data_dir", data_dir, 'it must be the path of a folder, such as "data"')
     steps, seeds = _whole(table, "steps"), table.take("seeds")
     if not isinstance(seeds, list) or not seeds or not all(_is_whole(seed) and seed >= 0 for seed in seeds):
         raise table.wrong("seeds", seeds, "it must be a list of whole numbers, 0 or more, such as [0, 1, 2]")
     if len(set(seeds)) < len(seeds):
         raise table.wrong("seeds", seeds, "every seed must be another one")
+    times = {key: _whole(table, key) for key in ("cpu_s", "wall_s")}
     table.end()
-    return Training(steps, tuple(seeds))
+    return Training(dataset, table.path.parent / data_dir, steps, tuple(seeds), **times)
 
 
 def _intake(table: _Table) -> IntakeLimits:

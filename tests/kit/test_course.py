@@ -29,6 +29,12 @@ def test_the_repository_s_own():
     assert course.fid.when == "if_different"
     assert course.fid.thresholds["inception"] == {"VAE": 40, "GAN": 80}
     assert set(course.fid.thresholds["lenet"]) == {"VAE", "GAN"}
+    assert course.fid.extractor == "lenet"
+    assert course.fid.threshold("GAN") == course.fid.thresholds["lenet"]["GAN"]
+    assert course.fid.bands == ((1, 1), (1.5, 0.5), (2, 0.25))
+    assert course.fid.borderline == 0.25
+    assert course.training.dataset == "mnist"
+    assert course.training.data_dir == REPOSITORY / "data"
     assert course.training.steps == 25000
     assert course.training.seeds == (0, 1, 2)
     assert course.limits.wall_s <= course.limits.submission_wall_s
@@ -63,8 +69,12 @@ def test_a_deadline_has_a_time_zone(read):
         ("[training]", "[extra]\nx = 1\n[training]", "extra is not known; at the top there are points, fid, training"),
         ("[points]", "x = 1\n[points]", "x is not known; at the top"),
         ("wall_s = 180", "wall_s = 180\nwall = 1", "limits.wall is not known; in [limits] there are cpu_s, wall_s"),
-        ("[training]", "[training]\nlr = 1", "training.lr is not known; in [training] there are steps, seeds"),
-        ("[fid]", "[fid]\nx = 1", "fid.x is not known; in [fid] there are when, inception, lenet"),
+        (
+            "[training]",
+            "[training]\nlr = 1",
+            "training.lr is not known; in [training] there are dataset, data_dir, steps",
+        ),
+        ("[fid]", "[fid]\nx = 1", "fid.x is not known; in [fid] there are when, extractor, borderline, bands, "),
         ("[fid.lenet]", "[fid.lenet2]", "fid.lenet is missing"),
         ("GAN = 80", "GAN = 80\nFlow = 1", "fid.inception.Flow is not known; in [fid.inception] there are VAE, GAN"),
         ("GAN = 80", "GAN = 0", "fid.inception.GAN is 0: a threshold must be a number above 0"),
@@ -79,6 +89,20 @@ def test_a_deadline_has_a_time_zone(read):
         ("cpu_s = 120", "cpu_s = 1.5", "limits.cpu_s is 1.5: it must be a whole number"),
         ("cpu_s = 120", "", "limits.cpu_s is missing"),
         ("submission_wall_s = 1800", "submission_wall_s = 1", "limits.submission_wall_s must not be less than"),
+        ("seeds = [0, 1, 2]", "seeds = [0]\ncpu = 1", "training.cpu is not known; in [training] there are dataset"),
+        ("cpu_s = 2400", "", "training.cpu_s is missing"),
+        ("wall_s = 4800", "wall_s = 0", "training.wall_s is 0: it must be a whole number"),
+        ('"mnist"', '"cifar"', "training.dataset is 'cifar': it must be one of mnist, fashion_mnist, digits"),
+        ('data_dir = "data"', "data_dir = 1", "training.data_dir is 1: it must be the path of a folder"),
+        ('extractor = "lenet"', 'extractor = "auto"', "fid.extractor is 'auto': it must be one of inception, lenet"),
+        ("borderline = 0.25", "borderline = 1", "fid.borderline is 1: it must be a share"),
+        ("borderline = 0.25", "borderline = true", "fid.borderline is true: it must be a share"),
+        ("[1.0, 1.0]", "[1.0]", "fid.bands is [[1.0], [1.5, 0.5], [2.0, 0.25]]: it must be a list of [factor"),
+        ("[1.0, 1.0]", "[1.0, 1.1]", "fid.bands is [[1.0, 1.1], [1.5, 0.5], [2.0, 0.25]]: it must be a list of"),
+        ("[1.0, 1.0]", "[0.0, 1.0]", "fid.bands is [[0.0, 1.0], [1.5, 0.5], [2.0, 0.25]]: it must be a list of"),
+        ("[1.0, 1.0]", "[1.5, 1.0]", "fid.bands is [[1.5, 1.0], [1.5, 0.5], [2.0, 0.25]]: from one band to the"),
+        ("[1.0, 1.0]", "[1.0, 0.5]", "fid.bands is [[1.0, 0.5], [1.5, 0.5], [2.0, 0.25]]: from one band to the"),
+        ("bands = [[1.0, 1.0], [1.5, 0.5], [2.0, 0.25]]", "bands = []", "fid.bands is []: it must be a list of"),
         ("seeds = [0, 1, 2]", "seeds = []", "training.seeds is []: it must be a list of whole numbers"),
         ("seeds = [0, 1, 2]", "seeds = [1, 1]", "training.seeds is [1, 1]: every seed must be another one"),
         ("seeds = [0, 1, 2]", "seeds = 3", "training.seeds is 3: it must be a list"),
