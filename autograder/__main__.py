@@ -1,13 +1,17 @@
 """`python -m autograder ...`: the TA's and the instructor's commands."""
 
 import argparse
+import os
 from pathlib import Path
 
+from autograder.course import COURSE_FILE, read_course
+from autograder.grades import GRADED
 from autograder.leaks import REFERENCE
 from autograder.release import release
 from autograder.scaffold import build_scaffold, stale_files, write_scaffold
 from code_analyze.blocks import find_blocks
 from coursekit.errors import CourseError, one_line_errors
+from coursekit.flags import not_negative, positive
 
 PROGRAM = "python -m autograder"
 CODES = "codes"
@@ -43,7 +47,58 @@ def _parser() -> argparse.ArgumentParser:
         help=f"the folder; the zip is DIR.zip (default: {HANDOUT}/ in the repository)",
     )
     handout.set_defaults(run=_release)
+    _add_grade(commands)
     return parser
+
+
+def _add_grade(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    grade = commands.add_parser(
+        "grade",
+        help="grade a folder of hand-ins",
+        description="Grade a folder of hand-ins, as a learning platform exports them, into a gradebook: index.html, "
+        "grades.csv and .json, CSV for Canvas and Moodle, and each student's feedback. Stopped and started again, it "
+        "goes on where it was; what is there already is not run again.",
+    )
+    grade.add_argument("submissions", type=Path, help="the folder of zips and folders")
+    grade.add_argument("--out", type=Path, required=True, metavar="GRADES", help="the folder for the gradebook")
+    grade.add_argument(
+        "--course", type=Path, metavar="FILE", help=f"points, thresholds and limits (default: {COURSE_FILE})"
+    )
+    place = grade.add_mutually_exclusive_group()
+    place.add_argument(
+        "--jobs",
+        type=positive,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        metavar="N",
+        help="submissions at one time (default: the cores)",
+    )
+    place.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's scheduler, to send the work to")
+    grade.add_argument(
+        "--seed", type=not_negative, metavar="N", help="of the inputs (default: drawn once for each GRADES)"
+    )
+    grade.add_argument(
+        "--unsafe-no-sandbox",
+        action="store_true",
+        help="run students' code with your own rights: it can do what you can",
+    )
+    grade.set_defaults(run=_grade)
+
+
+def _grade(options: argparse.Namespace) -> None:
+    from autograder.grading import UNMEASURED, Options, grade_class  # torch takes seconds to load
+
+    root = _repository()
+    course = read_course(options.course or root / COURSE_FILE)
+    how = Options(options.jobs, options.scheduler, options.unsafe_no_sandbox, options.seed)
+    grades = grade_class(options.submissions, options.out, root / REFERENCE, course, how)
+    graded = [grade for grade in grades if grade.status == GRADED]
+    for grade in grades:
+        if grade not in graded:
+            print(f"{grade.student}: {grade.status}")
+    unmeasured = [grade.student for grade in graded for check in grade.checks if check.message.startswith(UNMEASURED)]
+    if unmeasured:
+        print(f"FIDs not measured: {len(unmeasured)} ({unmeasured[0]} among them, whose feedback says why)")
+    print(f"{len(graded)} of {len(grades)} graded: {options.out / 'index.html'}")
 
 
 def _scaffold(options: argparse.Namespace) -> None:

@@ -37,12 +37,14 @@ class Grade:
     Attributes:
         student: the id that the hand-in is named after.
         status: "graded", or why there is nothing to grade, in a phrase.
+        max_score: the points of all that is required. What is optional counts on top, so that a score may be higher.
         checks: in the order in which they are shown.
         remarks: what a TA should look at; they cost no points.
     """
 
     student: str
     status: str
+    max_score: float
     checks: tuple[CheckResult, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -51,18 +53,13 @@ class Grade:
         """The points of all checks."""
         return _exact(sum(check.points for check in self.checks))
 
-    @property
-    def max_score(self) -> float:
-        """The most that the checks could give."""
-        return _exact(sum(check.max_points for check in self.checks))
-
 
 def to_json(grades: Sequence[Grade]) -> str:
     """Write a gradebook as `grades.json`."""
     rows = []
     for grade in grades:
         row = asdict(grade)
-        row["score"], row["max_score"] = grade.score, grade.max_score
+        row["score"] = grade.score
         rows.append(row)
     return json.dumps({"submissions": rows}, indent=2, ensure_ascii=False) + "\n"
 
@@ -90,7 +87,7 @@ def points(value: float) -> str:
 
 def _grade(row: dict[str, Any]) -> Grade:
     checks = tuple(CheckResult(**check) for check in row["checks"])
-    return Grade(row["student"], row["status"], checks, tuple(row["remarks"]))
+    return Grade(row["student"], row["status"], row["max_score"], checks, tuple(row["remarks"]))
 
 
 def _exact(value: float) -> float:

@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from autograder.grades import Grade, points
+from autograder.grades import GRADED, Grade, points
 
 BYTE_ORDER_MARK = "\ufeff"  # without it a well-known spreadsheet takes UTF-8 for something else
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -33,7 +33,7 @@ def canvas_csv(grades: Sequence[Grade], assignment: str) -> str:
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", assignment],
         ["Points Possible", "", "", "", "", points(most)],
     ]
-    rows += [["", "", grade.student, "", "", points(grade.score)] for grade in grades]
+    rows += [["", "", grade.student, "", "", _score(grade)] for grade in grades]
     return _write(rows)
 
 
@@ -42,8 +42,14 @@ def moodle_csv(grades: Sequence[Grade], assignment: str) -> str:
     rows = [["ID number", assignment, "Feedback"]]
     for grade in grades:
         missed = [f"{check.title}: {check.message}" for check in grade.checks if not check.passed]
-        rows.append([grade.student, points(grade.score), "\n".join([*missed, *grade.remarks])])
+        said = [*([] if grade.status == GRADED else [grade.status]), *missed, *grade.remarks]
+        rows.append([grade.student, _score(grade), "\n".join(said)])
     return _write(rows)
+
+
+def _score(grade: Grade) -> str:
+    """A score for a platform; none, which is not 0, for what could not be graded and waits for a person."""
+    return points(grade.score) if grade.status == GRADED else ""
 
 
 def _write(rows: Iterable[Sequence[str]]) -> str:

@@ -36,6 +36,12 @@ class Analysis:
         names += [item["file"] for kind in ("modifications", "problems") for item in self.content[kind]]
         return any(name.startswith(f"{project}/") for name in names)
 
+    def changed_outside_blocks(self, project: str) -> list[str]:
+        """The Python files of a project whose given lines are no longer the scaffold's; reformatted ones are not."""
+        names = [item["file"] for item in self.content["modifications"] if item["origin"] and item["changes"]]
+        names += [item["file"] for item in self.content["problems"]]
+        return sorted({name for name in names if name.startswith(f"{project}/") and name.endswith(".py")})
+
     def problems(self) -> list[str]:
         """Each problem in a line: where, and what."""
         return [f"{_place(problem)}: {problem['what']}" for problem in self.content["problems"]]

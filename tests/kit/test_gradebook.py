@@ -19,9 +19,9 @@ KL = CheckResult("vae.kl", "kl_loss is averaged", False, 0.5, 2, "your KL is sum
 ROWS = CheckResult("vae.rows", "every row is right", True, 3, 3)
 STEP = CheckResult("vae.step", "one step is right", None, 0, 1, "waits for vae.kl")
 GRADES = [
-    Grade("2021000001", "graded", (ROWS, KL, STEP), ("summary.txt is missing",)),
-    Grade("2021000002", "graded", (ROWS, CheckResult("vae.kl", KL.title, True, 2, 2))),
-    Grade(EVIL, f"refused: {EVIL}", (), (EVIL,)),
+    Grade("2021000001", "graded", 6, (ROWS, KL, STEP), ("summary.txt is missing",)),
+    Grade("2021000002", "graded", 6, (ROWS, CheckResult("vae.kl", KL.title, True, 2, 2))),
+    Grade(EVIL, f"refused: {EVIL}", 6, (), (EVIL,)),
 ]
 
 
@@ -58,7 +58,7 @@ def rows(text: str) -> list[list[str]]:
 
 def test_scores_are_sums_that_look_like_them():
     checks = tuple(CheckResult(f"c{n}", "", True, value, 1) for n, value in enumerate((0.1, 0.2)))
-    assert Grade("s", "graded", checks).score == 0.3
+    assert Grade("s", "graded", 2, checks).score == 0.3
     assert [points(value) for value in (2, 2.5, 1 / 3, 0, 10, 100)] == ["2", "2.5", "0.33", "0", "10", "100"]
 
 
@@ -82,7 +82,7 @@ def test_plain_csv_has_a_row_a_student_and_a_column_a_check():
     table = rows(plain_csv(GRADES))
     assert table[0] == ["student", "status", "score", "max_score", "vae.rows", "vae.kl", "vae.step", "remarks"]
     assert table[1] == ["2021000001", "graded", "3.5", "6", "3", "0.5", "0", "summary.txt is missing"]
-    assert table[2] == ["2021000002", "graded", "5", "5", "3", "2", "", ""]
+    assert table[2] == ["2021000002", "graded", "5", "6", "3", "2", "", ""]
     assert len(table) == 4
 
 
@@ -91,6 +91,7 @@ def test_platforms_csv():
     assert canvas[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Generative models"]
     assert canvas[1] == ["Points Possible", "", "", "", "", "6"]
     assert canvas[2] == ["", "", "2021000001", "", "", "3.5"]
+    assert canvas[4][5] == ""  # refused: a person decides, and no 0 is imported
     moodle = rows(moodle_csv(GRADES, "Generative models"))
     assert moodle[0] == ["ID number", "Generative models", "Feedback"]
     assert moodle[1][:2] == ["2021000001", "3.5"] and "kl_loss is averaged: your KL is summed" in moodle[1][2]
@@ -98,7 +99,7 @@ def test_platforms_csv():
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_is_a_formula(start):
-    grade = Grade(f"{start}1+1", "graded", (CheckResult("a", "t", False, 0, 1, f"{start}cmd"),), (f"{start}x",))
+    grade = Grade(f"{start}1+1", "graded", 1, (CheckResult("a", "t", False, 0, 1, f"{start}cmd"),), (f"{start}x",))
     for text in (plain_csv([grade]), canvas_csv([grade], f"{start}a"), moodle_csv([grade], "a")):
         cells = [cell for row in rows(text) for cell in row]
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in cells)
@@ -138,7 +139,7 @@ def test_the_page_of_a_class_shows_distribution_checks_and_students_and_needs_no
     assert page.links == ["feedback/2021000001.html"]
     assert "3 submissions, 2 graded; mean 4.25, median 4.25 of 6 points" in page.words
     assert page.tags.count("rect") == 10 and page.tags.count("table") == 2
-    assert "50 to 60 %: 1" in text and "90 to 100 %: 1" in text
+    assert "50 to 60 %: 1" in text and "80 to 90 %: 1" in text
     assert re.findall(r"<td>(vae\.\w+)</td>", text)[0] == "vae.kl"  # the check that fails most comes first
     assert "http" not in text.replace(EVIL, "").replace("http-equiv", "").replace("http://evil", "")
 
