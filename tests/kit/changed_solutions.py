@@ -42,3 +42,28 @@ def unfill(file: str, *numbers: int) -> Change:
         return fill_blocks(source, bodies, "the reference")
 
     return change
+
+
+def kl(formula: str) -> list[Change]:
+    """Another kl_loss."""
+    return [
+        swap(
+            "kl_loss = 0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum() / batch_size",
+            f"kl_loss = {formula}",
+        )
+    ]
+
+
+def recon(formula: str) -> list[Change]:
+    """Another recon_loss."""
+    return [
+        swap(
+            'recon_loss = F.binary_cross_entropy(recon, target, reduction="sum") / batch_size',
+            f"recon_loss = {formula}",
+        )
+    ]
+
+
+def z(*lines: str) -> list[Change]:
+    """Another block 2."""
+    return [block(2, *lines)]

@@ -1,0 +1,931 @@
+"""Wrong solutions of the VAE and the GAN, one mistake each, and the check that must find it."""
+
+from changed_solutions import GAN_MODEL, GAN_TRAINER, VAE_MODEL, VAE_TRAINER, Change, block, kl, recon, swap, unfill, z
+
+# name: file, how it is changed, the check that must fail, words that its message must hold
+MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
+    # the rows of the VAE's table
+    "Enc-1 has kernel 5": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.Conv2d(num_channels, 16, kernel_size=3, stride=1, padding=1)",
+                "nn.Conv2d(num_channels, 16, kernel_size=5, stride=1, padding=2)",
+            )
+        ],
+        "vae.enc_1",
+        "kernel 3; yours has kernel 5",
+    ),
+    "Enc-1 has no ReLU": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.Conv2d(num_channels, 16, kernel_size=3, stride=1, padding=1),\n            nn.ReLU(),",
+                "nn.Conv2d(num_channels, 16, kernel_size=3, stride=1, padding=1),",
+            )
+        ],
+        "vae.enc_1",
+        "there is no activation",
+    ),
+    "Enc-2 has stride 1": (
+        VAE_MODEL,
+        [swap("nn.Conv2d(16, 32, kernel_size=3, stride=2", "nn.Conv2d(16, 32, kernel_size=3, stride=1")],
+        "vae.enc_2",
+        "stride 2; yours has stride 1",
+    ),
+    "Enc-3 narrows": (
+        VAE_MODEL,
+        [
+            swap("nn.Conv2d(32, 32", "nn.Conv2d(32, 16"),
+            swap("nn.Conv2d(32, 16, kernel_size=3, stride=2", "nn.Conv2d(16, 16, kernel_size=3, stride=2"),
+        ],
+        "vae.enc_3",
+        "32 channels out; yours has 16",
+    ),
+    "Enc-3 is missing": (
+        VAE_MODEL,
+        [swap("            nn.Conv2d(32, 32, kernel_size=3, stride=1, padding=1),\n            nn.ReLU(),\n", "")],
+        "vae.enc_3",
+        "none of its size",
+    ),
+    "Enc-2 has batch normalisation": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.Conv2d(16, 32, kernel_size=3, stride=2, padding=1),",
+                "nn.Conv2d(16, 32, kernel_size=3, stride=2, padding=1),\n            nn.BatchNorm2d(32),",
+            )
+        ],
+        "vae.enc_2",
+        "there is BN + ReLU",
+    ),
+    "Enc-4 has LeakyReLU": (
+        VAE_MODEL,
+        [swap("nn.ReLU(),\n            nn.Flatten()", "nn.LeakyReLU(0.2),\n            nn.Flatten()")],
+        "vae.enc_4",
+        "LeakyReLU(0.2)",
+    ),
+    "Enc-5 is narrow": (
+        VAE_MODEL,
+        [
+            swap("nn.Linear(16 * 8 * 8, 2 * latent_dim)", "nn.Linear(16 * 8 * 8, latent_dim)"),
+            swap("nn.Linear(2 * latent_dim, 2", "nn.Linear(latent_dim, 2"),
+        ],
+        "vae.enc_5",
+        "128 features out; yours has 64",
+    ),
+    "Enc-5 takes other features": (
+        VAE_MODEL,
+        [swap("nn.Linear(16 * 8 * 8, 2 * latent_dim)", "nn.Linear(8 * 8 * 8, 2 * latent_dim)")],
+        "vae.enc_5",
+        "1024 features in; yours has 512",
+    ),
+    "Enc-6 has half of its outputs": (
+        VAE_MODEL,
+        [swap("nn.Linear(2 * latent_dim, 2 * latent_dim)", "nn.Linear(2 * latent_dim, latent_dim)")],
+        "vae.enc_6",
+        "128 features out; yours has 64",
+    ),
+    "Enc-6 has a ReLU": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.Linear(2 * latent_dim, 2 * latent_dim),",
+                "nn.Linear(2 * latent_dim, 2 * latent_dim),\n            nn.ReLU(),",
+            )
+        ],
+        "vae.posterior_split",
+        "ReLU behind Enc-6",
+    ),
+    "Dec-1 is missing": (
+        VAE_MODEL,
+        [swap("            nn.Linear(latent_dim, latent_dim),\n            nn.ReLU(),\n", "")],
+        "vae.dec_1",
+        "none of its size",
+    ),
+    "Dec-1 has a Tanh": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.Linear(latent_dim, latent_dim),\n            nn.ReLU()",
+                "nn.Linear(latent_dim, latent_dim),\n            nn.Tanh()",
+            )
+        ],
+        "vae.dec_1",
+        "there is Tanh",
+    ),
+    "Dec-2 has a ReLU": (
+        VAE_MODEL,
+        [swap("nn.Unflatten", "nn.ReLU(),\n            nn.Unflatten")],
+        "vae.dec_2",
+        "no activation behind the layer; in your network there is ReLU",
+    ),
+    "Dec-3 has kernel 4": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(16, 32, kernel_size=3, stride=2, padding=1, output_padding=1)",
+                "nn.ConvTranspose2d(16, 32, 4, 2, 1)",
+            )
+        ],
+        "vae.dec_3",
+        "kernel 3; yours has kernel 4",
+    ),
+    "Dec-3 has no output padding": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(16, 32, kernel_size=3, stride=2, padding=1, output_padding=1)",
+                "nn.ConvTranspose2d(16, 32, 3, 2, 1)",
+            )
+        ],
+        "vae.dec_3",
+        "output padding 1; yours has output padding 0",
+    ),
+    "Dec-4 is a convolution": (
+        VAE_MODEL,
+        [swap("nn.ConvTranspose2d(32, 32", "nn.Conv2d(32, 32")],
+        "vae.dec_4",
+        "asks for a transposed convolution; yours is a convolution",
+    ),
+    "Dec-5 has no ReLU": (
+        VAE_MODEL,
+        [
+            swap(
+                "output_padding=1),\n            nn.ReLU(),\n            nn.ConvTranspose2d(16, num",
+                "output_padding=1),\n            nn.ConvTranspose2d(16, num",
+            )
+        ],
+        "vae.dec_5",
+        "there is no activation",
+    ),
+    "Dec-6 has no Sigmoid": (
+        VAE_MODEL,
+        [swap("            nn.Sigmoid(),\n", "")],
+        "vae.dec_6",
+        "there is no activation",
+    ),
+    "Dec-6 has a Tanh": (VAE_MODEL, [swap("nn.Sigmoid()", "nn.Tanh()")], "vae.dec_6", "there is Tanh"),
+    "latent_dim is hard-coded": (
+        VAE_MODEL,
+        [
+            swap("2 * latent_dim", "128"),
+            swap("nn.Linear(latent_dim, latent_dim)", "nn.Linear(64, 64)"),
+            swap("nn.Linear(latent_dim, 16", "nn.Linear(64, 16"),
+        ],
+        "vae.latent_dim",
+        "latent_dim is written into the code",
+    ),
+    "dropout": (
+        VAE_MODEL,
+        [swap("nn.Flatten(),", "nn.Dropout(0.3),\n            nn.Flatten(),")],
+        "vae.enc_4",
+        "something else",
+    ),
+    # block 2
+    "log sigma as sigma": (
+        VAE_MODEL,
+        z("z = mu + log_sigma * torch.randn_like(mu)"),
+        "vae.z_distribution",
+        "log σ itself is taken for σ",
+    ),
+    "log sigma as the log of the variance": (
+        VAE_MODEL,
+        z("z = mu + torch.exp(0.5 * log_sigma) * torch.randn_like(mu)"),
+        "vae.z_distribution",
+        "taken for log σ²",
+    ),
+    "uniform noise": (
+        VAE_MODEL,
+        z("z = mu + torch.exp(log_sigma) * torch.rand_like(mu)"),
+        "vae.z_distribution",
+        "uniform",
+    ),
+    "uniform noise of the right spread": (
+        VAE_MODEL,
+        z("z = mu + torch.exp(log_sigma) * (torch.rand_like(mu) - 0.5) * 12**0.5"),
+        "vae.z_distribution",
+        "not normal",
+    ),
+    "sigma is left out": (VAE_MODEL, z("z = mu + torch.randn_like(mu)"), "vae.z_distribution", "σ is left out"),
+    "mu is left out": (
+        VAE_MODEL,
+        z("z = log_sigma.exp() * torch.randn_like(mu)"),
+        "vae.z_distribution",
+        "μ is left out",
+    ),
+    "no noise": (VAE_MODEL, z("z = mu"), "vae.z_distribution", "the noise is missing"),
+    "one noise for the batch": (
+        VAE_MODEL,
+        z("z = mu + log_sigma.exp() * torch.randn(mu.shape[1])"),
+        "vae.z_distribution",
+        "all instances",
+    ),
+    "one noise for all dimensions": (
+        VAE_MODEL,
+        z("z = mu + log_sigma.exp() * torch.randn(len(mu), 1)"),
+        "vae.z_distribution",
+        "all dimensions",
+    ),
+    "no noise in evaluation mode": (
+        VAE_MODEL,
+        z("z = mu + log_sigma.exp() * torch.randn_like(mu) if self.training else mu"),
+        "vae.z_fresh_noise",
+        "in evaluation mode z is μ itself",
+    ),
+    "noise from the same seed": (
+        VAE_MODEL,
+        z("torch.manual_seed(0)", "z = mu + log_sigma.exp() * torch.randn_like(mu)"),
+        "vae.z_fresh_noise",
+        "two calls give the same z",
+    ),
+    "torch.normal": (VAE_MODEL, z("z = torch.normal(mu, log_sigma.exp())"), "vae.z_gradients", "no gradient flows"),
+    "sigma is detached": (
+        VAE_MODEL,
+        z("z = mu + log_sigma.detach().exp() * torch.randn_like(mu)"),
+        "vae.z_gradients",
+        "to log σ",
+    ),
+    "mu is detached": (
+        VAE_MODEL,
+        z("z = mu.detach() + log_sigma.exp() * torch.randn_like(mu)"),
+        "vae.z_gradients",
+        "to μ",
+    ),
+    "z of one instance": (
+        VAE_MODEL,
+        z("z = (mu + log_sigma.exp() * torch.randn_like(mu))[0]"),
+        "vae.z_distribution",
+        "should have shape",
+    ),
+    "a name that is not there": (
+        VAE_MODEL,
+        z("z = mu + log_sigma.exp() * epsilon"),
+        "vae.z_distribution",
+        "VAE/model.py:64 (block 2): your code stops with NameError",
+    ),
+    # blocks 3 and 4
+    "mu and log sigma exchanged": (
+        VAE_MODEL,
+        [swap("mu, log_sigma = self.encoder(x)", "log_sigma, mu = self.encoder(x)")],
+        "vae.posterior_split",
+        "the other way round",
+    ),
+    "even and odd numbers": (
+        VAE_MODEL,
+        [swap("self.encoder(x).chunk(2, dim=1)", "self.encoder(x).unflatten(1, (-1, 2)).unbind(2)")],
+        "vae.posterior_split",
+        "even numbers",
+    ),
+    "sigma is returned": (
+        VAE_MODEL,
+        [swap(".chunk(2, dim=1)", ".chunk(2, dim=1)\n            log_sigma = log_sigma.exp()")],
+        "vae.posterior_split",
+        "exponentiated",
+    ),
+    "mu is decoded": (
+        VAE_MODEL,
+        [swap("self.decoder(self.reparameterize(mu, log_sigma))", "self.decoder(mu)")],
+        "vae.reconstruction",
+        "decodes μ itself",
+    ),
+    "the wrong order": (
+        VAE_MODEL,
+        [swap("self.reparameterize(mu, log_sigma)", "self.reparameterize(log_sigma, mu)")],
+        "vae.reconstruction",
+        "wrong order",
+    ),
+    "sigma is given": (
+        VAE_MODEL,
+        [swap("self.reparameterize(mu, log_sigma)", "self.reparameterize(mu, log_sigma.exp())")],
+        "vae.reconstruction",
+        "σ in place of log σ",
+    ),
+    "noise is decoded": (
+        VAE_MODEL,
+        [swap("self.decoder(self.reparameterize(mu, log_sigma))", "self.decoder(torch.randn_like(mu))")],
+        "vae.reconstruction",
+        "nothing to do with",
+    ),
+    "z is detached": (
+        VAE_MODEL,
+        [swap("self.reparameterize(mu, log_sigma))", "self.reparameterize(mu, log_sigma).detach())")],
+        "vae.training_step",
+        "the gradient in row Enc-6",
+    ),
+    "another z is decoded": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(torch.randn_like(z))")],
+        "vae.generation",
+        "decodes",
+    ),
+    "images without channels": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(z).squeeze(1)")],
+        "vae.dec_6",
+        "should have shape",
+    ),
+    "an exception in block 3": (
+        VAE_MODEL,
+        [swap("chunk(2, dim=1)", "chunk(3, dim=1)")],
+        "vae.posterior_split",
+        "VAE/model.py:82 (block 3): your code stops with ValueError",
+    ),
+    "block 4 is not filled in": (
+        VAE_MODEL,
+        [unfill(VAE_MODEL, 4)],
+        "vae.generation",
+        "block 4 of VAE/model.py is not filled in yet",
+    ),
+    "one answer of three": (
+        VAE_MODEL,
+        [swap("return recon_x, mu, log_sigma", "return recon_x")],
+        "vae.posterior_split",
+        "should return 3 things",
+    ),
+    # the losses
+    "KL summed over the batch": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum()"),
+        "vae.kl_average",
+        "summed over the batch",
+    ),
+    "KL averaged over everything": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean()"),
+        "vae.kl_sum",
+        "averaged over the latent dimensions",
+    ),
+    "KL without the half": (
+        VAE_TRAINER,
+        kl("(mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum() / batch_size"),
+        "vae.kl_closed_form",
+        "the ½ is missing",
+    ),
+    "KL with the wrong sign": (
+        VAE_TRAINER,
+        kl("-0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum() / batch_size"),
+        "vae.kl_closed_form",
+        "wrong sign",
+    ),
+    "KL of log variance": (
+        VAE_TRAINER,
+        kl("-0.5 * (1 + log_sigma - mu**2 - log_sigma.exp()).sum() / batch_size"),
+        "vae.kl_closed_form",
+        "log σ is taken for log σ²",
+    ),
+    "KL with sigma": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + log_sigma.exp() - 2 * log_sigma - 1).sum() / batch_size"),
+        "vae.kl_closed_form",
+        "σ stands where σ² should",
+    ),
+    "KL without the constant": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma).sum() / batch_size"),
+        "vae.kl_closed_form",
+        "constant",
+    ),
+    "KL with mu not squared": (
+        VAE_TRAINER,
+        kl("0.5 * (mu + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum() / batch_size"),
+        "vae.kl_closed_form",
+        "μ is not squared",
+    ),
+    "KL for every instance": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum(1)"),
+        "vae.losses_are_scalars",
+        "kl_loss should be one number",
+    ),
+    "KL as a float": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum().item() / batch_size"),
+        "vae.kl_gradients",
+        "carries no graph",
+    ),
+    "KL with sigma detached": (
+        VAE_TRAINER,
+        kl("0.5 * (mu**2 + (2 * log_sigma.detach()).exp() - 2 * log_sigma - 1).sum() / batch_size"),
+        "vae.kl_gradients",
+        "σ is detached",
+    ),
+    "reconstruction averaged over everything": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(recon, target)"),
+        "vae.recon_sum",
+        "averaged over the pixels",
+    ),
+    "reconstruction summed over the batch": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(recon, target, reduction='sum')"),
+        "vae.recon_average",
+        "summed over the batch",
+    ),
+    "reconstruction with the wrong sign": (
+        VAE_TRAINER,
+        recon("-F.binary_cross_entropy(recon, target, reduction='sum') / batch_size"),
+        "vae.recon_closed_form",
+        "wrong sign",
+    ),
+    "squared error": (
+        VAE_TRAINER,
+        recon("F.mse_loss(recon, target, reduction='sum') / batch_size"),
+        "vae.recon_closed_form",
+        "squared error",
+    ),
+    "target and recon exchanged": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(target, recon, reduction='sum') / batch_size"),
+        "vae.recon_closed_form",
+        "each other's place",
+    ),
+    "half of the cross entropy": (
+        VAE_TRAINER,
+        recon("-(target * torch.log(recon + 1e-8)).sum() / batch_size"),
+        "vae.recon_closed_form",
+        "(1 − x) log(1 − x') is left out",
+    ),
+    "a Sigmoid too many": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy_with_logits(recon, target, reduction='sum') / batch_size"),
+        "vae.recon_closed_form",
+        "Sigmoid once more",
+    ),
+    "no guard": (
+        VAE_TRAINER,
+        recon("-(target * recon.log() + (1 - target) * (1 - recon).log()).sum() / batch_size"),
+        "vae.recon_finite",
+        "nan",
+    ),
+    "a guard of 1e-4": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(recon.clamp(1e-4, 1 - 1e-4), target, reduction='sum') / batch_size"),
+        "vae.recon_finite",
+        "guard",
+    ),
+    "recon is detached": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(recon.detach(), target, reduction='sum') / batch_size"),
+        "vae.recon_gradients",
+        "no graph",
+    ),
+    "one loss": (
+        VAE_TRAINER,
+        [swap("return recon_loss, kl_loss", "return recon_loss + kl_loss")],
+        "vae.losses_are_scalars",
+        "should return 2 things",
+    ),
+    "KL counts a tenth in train": (
+        VAE_TRAINER,
+        [swap("loss = recon_loss + kl_loss", "loss = recon_loss + 0.1 * kl_loss")],
+        "vae.training_step",
+        "the gradient in row",
+    ),
+    "no step of the optimizer": (
+        VAE_TRAINER,
+        [swap("            self.optimizer.step()\n", "")],
+        "vae.training_step",
+        "0 steps",
+    ),
+    "another optimizer": (
+        VAE_TRAINER,
+        [
+            swap(
+                "torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)",
+                "torch.optim.SGD(model.parameters(), lr=learning_rate)",
+            )
+        ],
+        "vae.training_step",
+        "what Adam's step changes",
+    ),
+    # files that can't be used, and processes that end
+    "a class under another name": (
+        VAE_MODEL,
+        [swap("class VAE(", "class Vae(")],
+        "vae.z_distribution",
+        "has no attribute 'VAE'",
+    ),
+    "a syntax error": (
+        VAE_TRAINER,
+        [swap("        recon_loss = F", "        recon_loss = = F")],
+        "vae.losses_are_scalars",
+        "VAE/trainer.py:42 (block 1): your code stops with SyntaxError",
+    ),
+    "the process ends itself": (
+        VAE_TRAINER,
+        [swap("        batch_size = target", "        __import__('os')._exit(0)\n        batch_size = target")],
+        "vae.losses_are_scalars",
+        "it left no results",
+    ),
+    # GAN/model.py
+    "the generator's first row has stride 2": (
+        GAN_MODEL,
+        [
+            swap(
+                "kernel_size=4, stride=1, padding=0, bias=False),\n            nn.B",
+                "kernel_size=4, stride=2),\n            nn.B",
+            )
+        ],
+        "gan.gen_1",
+        "stride 1; yours has stride 2",
+    ),
+    "the generator's second row is narrow": (
+        GAN_MODEL,
+        [
+            swap("nn.ConvTranspose2d(4 * hidden_dim, 2 * hidden_dim", "nn.ConvTranspose2d(4 * hidden_dim, hidden_dim"),
+            swap("nn.BatchNorm2d(2 * hidden_dim)", "nn.BatchNorm2d(hidden_dim)"),
+            swap("nn.ConvTranspose2d(2 * hidden_dim, hidden_dim", "nn.ConvTranspose2d(hidden_dim, hidden_dim"),
+        ],
+        "gan.gen_2",
+        "32 channels out; yours has 16",
+    ),
+    "no batch normalisation": (
+        GAN_MODEL,
+        [swap("            nn.BatchNorm2d(2 * hidden_dim),\n            nn.ReLU(),", "            nn.ReLU(),")],
+        "gan.gen_2",
+        "there is ReLU",
+    ),
+    "no ReLU": (
+        GAN_MODEL,
+        [
+            swap(
+                "            nn.BatchNorm2d(hidden_dim),\n            nn.ReLU(),",
+                "            nn.BatchNorm2d(hidden_dim),",
+            )
+        ],
+        "gan.gen_3",
+        "there is BN",
+    ),
+    "LeakyReLU": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.BatchNorm2d(4 * hidden_dim),\n            nn.ReLU()",
+                "nn.BatchNorm2d(4 * hidden_dim),\n            nn.LeakyReLU(0.2)",
+            )
+        ],
+        "gan.gen_1",
+        "BN + LeakyReLU(0.2)",
+    ),
+    "ReLU before batch normalisation": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.BatchNorm2d(4 * hidden_dim),\n            nn.ReLU()",
+                "nn.ReLU(),\n            nn.BatchNorm2d(4 * hidden_dim)",
+            )
+        ],
+        "gan.gen_1",
+        "ReLU + BN",
+    ),
+    "no Tanh": (GAN_MODEL, [swap("            nn.Tanh(),\n", "")], "gan.output_range", "there is no activation"),
+    "Sigmoid for the Tanh": (GAN_MODEL, [swap("nn.Tanh()", "nn.Sigmoid()")], "gan.output_range", "there is Sigmoid"),
+    "batch normalisation before the Tanh": (
+        GAN_MODEL,
+        [swap("nn.Tanh()", "nn.BatchNorm2d(num_channels),\n            nn.Tanh()")],
+        "gan.output_range",
+        "BN + Tanh",
+    ),
+    "images in [0, 1]": (
+        GAN_MODEL,
+        [swap("return self.decoder(z)", "return (self.decoder(z) + 1) / 2")],
+        "gan.output_range",
+        "(Tanh + 1) / 2",
+    ),
+    "batch normalisation with eps 0.8": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.BatchNorm2d(2 * hidden_dim),\n            nn.ReLU",
+                "nn.BatchNorm2d(2 * hidden_dim, 0.8),\n            nn.ReLU",
+            )
+        ],
+        "gan.batch_norm",
+        "eps 0.8",
+    ),
+    "batch normalisation with another momentum": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.BatchNorm2d(2 * hidden_dim),\n            nn.ReLU",
+                "nn.BatchNorm2d(2 * hidden_dim, momentum=0.9),\n            nn.ReLU",
+            )
+        ],
+        "gan.batch_norm",
+        "momentum 0.9",
+    ),
+    "the generator's latent_dim is hard-coded": (
+        GAN_MODEL,
+        [swap("nn.ConvTranspose2d(latent_dim", "nn.ConvTranspose2d(100")],
+        "gan.sizes",
+        "latent_dim is written",
+    ),
+    "hidden_dim is hard-coded": (
+        GAN_MODEL,
+        [
+            swap("4 * hidden_dim", "64"),
+            swap("2 * hidden_dim", "32"),
+            swap("nn.ConvTranspose2d(32, hidden_dim", "nn.ConvTranspose2d(32, 16"),
+            swap("BatchNorm2d(hidden_dim)", "BatchNorm2d(16)"),
+            swap("nn.ConvTranspose2d(hidden_dim, num", "nn.ConvTranspose2d(16, num"),
+        ],
+        "gan.sizes",
+        "hidden_dim is written",
+    ),
+    "block 1 of the generator is not filled in": (
+        GAN_MODEL,
+        [unfill(GAN_MODEL, 1)],
+        "gan.gen_1",
+        "block 1 of GAN/model.py is not filled in yet",
+    ),
+    # GAN/trainer.py
+    "the real half has the label of fakes": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_D_real = BCE_criterion(D_real, torch.ones_like(D_real))",
+                "loss_D_real = BCE_criterion(D_real, torch.zeros_like(D_real))",
+            )
+        ],
+        "gan.d_real_half",
+        "the real batch has the label of fakes",
+    ),
+    "the fake half has the label of real images": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_D_fake = BCE_criterion(D_fake, torch.zeros_like(D_fake))",
+                "loss_D_fake = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+            )
+        ],
+        "gan.d_fake_half",
+        "the fakes have the label of real images",
+    ),
+    "gradients cleared between the halves": (
+        GAN_TRAINER,
+        [
+            swap(
+                "        D_fake = self._netD(fake_imgs.detach())",
+                "        self._netD.zero_grad()\n        D_fake = self._netD(fake_imgs.detach())",
+            )
+        ],
+        "gan.d_real_half",
+        "the real half is not in D's gradient",
+    ),
+    "no backward pass of the fake half": (
+        GAN_TRAINER,
+        [swap("        loss_D_fake.backward()\n", "")],
+        "gan.d_fake_half",
+        "the fake half is not in D's gradient",
+    ),
+    "no backward pass for D": (
+        GAN_TRAINER,
+        [swap("        loss_D_fake.backward()\n", ""), swap("        loss_D_real.backward()\n", "")],
+        "gan.d_accumulates",
+        "no gradient reaches D",
+    ),
+    "D's losses averaged": (
+        GAN_TRAINER,
+        [
+            swap("torch.ones_like(D_real))", "torch.ones_like(D_real)) / 2"),
+            swap("torch.zeros_like(D_fake))", "torch.zeros_like(D_fake)) / 2"),
+        ],
+        "gan.d_accumulates",
+        "averaged",
+    ),
+    "the real half counts twice": (
+        GAN_TRAINER,
+        [swap("loss_D_real.backward()", "(2 * loss_D_real).backward()")],
+        "gan.d_accumulates",
+        "the real half counts twice",
+    ),
+    "label smoothing": (
+        GAN_TRAINER,
+        [swap("torch.ones_like(D_real)", "torch.full_like(D_real, 0.9)")],
+        "gan.d_accumulates",
+        "0.9",
+    ),
+    "one batch of both": (
+        GAN_TRAINER,
+        [
+            block(
+                1,
+                "both = self._netD(torch.cat([real_imgs, fake_imgs.detach()]))",
+                "D_real, D_fake = both.chunk(2)",
+                "loss_D_real = BCE_criterion(D_real, torch.ones_like(D_real))",
+                "D_x = self._netD(real_imgs).mean()",
+            ),
+            block(
+                2,
+                "loss_D_fake = BCE_criterion(D_fake, torch.zeros_like(D_fake))",
+                "(loss_D_real + loss_D_fake).backward()",
+                "D_G_z1 = self._netD(fake_imgs).mean()",
+            ),
+        ],
+        "gan.d_accumulates",
+        "one batch",
+    ),
+    "D's gradients are not cleared": (
+        GAN_TRAINER,
+        [swap("        self._netD.zero_grad()\n\n", "\n")],
+        "gan.d_accumulates",
+        "earlier step",
+    ),
+    "D updated twice": (
+        GAN_TRAINER,
+        [
+            swap(
+                "        D_x = D_real.detach().mean()",
+                "        self._optimD.step()\n        D_x = D_real.detach().mean()",
+            )
+        ],
+        "gan.d_accumulates",
+        "updated 2 times",
+    ),
+    "summed losses": (
+        GAN_TRAINER,
+        [
+            swap(
+                "        self._netD.zero_grad()\n\n",
+                "        self._netD.zero_grad()\n        BCE_criterion = nn.BCELoss(reduction='sum')\n\n",
+            )
+        ],
+        "gan.d_accumulates",
+        "summed over the batch",
+    ),
+    "fakes not detached in block 2": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs)")],
+        "gan.one_step_each",
+        "detached from G",
+    ),
+    "block 2's judgement in block 3": (
+        GAN_TRAINER,
+        [
+            block(
+                3,
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G.backward()",
+                "D_G_z2 = D_fake.mean()",
+            )
+        ],
+        "gan.one_step_each",
+        "judge",
+    ),
+    "a leak into G": (
+        GAN_TRAINER,
+        [
+            swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs)"),
+            swap("loss_D_fake.backward()", "loss_D_fake.backward(retain_graph=True)"),
+            swap("        self._netG.zero_grad()\n", ""),
+            swap(
+                "        self._netD.zero_grad()\n", "        self._netD.zero_grad()\n        self._netG.zero_grad()\n"
+            ),
+        ],
+        "gan.no_leak",
+        "detach the fakes",
+    ),
+    "G's gradients are not cleared": (
+        GAN_TRAINER,
+        [swap("        self._netG.zero_grad()\n", "")],
+        "gan.no_leak",
+        "earlier step",
+    ),
+    "fakes detached in block 3": (
+        GAN_TRAINER,
+        [
+            swap("D_fake = self._netD(fake_imgs)\n", "D_fake = self._netD(fake_imgs.detach())\n"),
+            swap("backward(inputs=list(self._netG.parameters()))", "backward()"),
+        ],
+        "gan.g_gradient",
+        "no gradient reaches G",
+    ),
+    "saturating loss": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = -BCE_criterion(D_fake, torch.zeros_like(D_fake))",
+            )
+        ],
+        "gan.g_gradient",
+        "saturating",
+    ),
+    "G learns to be found out": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = BCE_criterion(D_fake, torch.zeros_like(D_fake))",
+            )
+        ],
+        "gan.g_gradient",
+        "found out",
+    ),
+    "no backward pass for G": (
+        GAN_TRAINER,
+        [swap("loss_G.backward(inputs=list(self._netG.parameters()))", "pass")],
+        "gan.g_gradient",
+        "no gradient reaches G",
+    ),
+    "G's loss doubled": (
+        GAN_TRAINER,
+        [swap("loss_G.backward(", "(2 * loss_G).backward(")],
+        "gan.g_gradient",
+        "counts twice",
+    ),
+    "D with another optimizer": (
+        GAN_TRAINER,
+        [
+            swap(
+                "self._optimD = torch.optim.Adam(netD.parameters(), **settings)",
+                "self._optimD = torch.optim.SGD(netD.parameters(), lr=learning_rate)",
+            )
+        ],
+        "gan.d_update",
+        "what the update changes in D",
+    ),
+    "G at half the learning rate": (
+        GAN_TRAINER,
+        [
+            swap(
+                "self._optimG = torch.optim.Adam(netG.parameters(), **settings)",
+                "self._optimG = torch.optim.Adam(netG.parameters(), **{**settings, 'lr': learning_rate / 2})",
+            )
+        ],
+        "gan.g_update",
+        "what the update changes in G",
+    ),
+    "only one loss of D": (
+        GAN_TRAINER,
+        [swap("return loss_D_real + loss_D_fake,", "return loss_D_real,")],
+        "gan.loss_D",
+        "of the real half only",
+    ),
+    "loss of G summed": (
+        GAN_TRAINER,
+        [
+            swap(
+                "        return loss_D_real + loss_D_fake, loss_G,",
+                "        return loss_D_real + loss_D_fake, loss_G * len(real_imgs),",
+            )
+        ],
+        "gan.loss_G",
+        "summed over the batch",
+    ),
+    "D_x summed": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = D_real.detach().sum()")],
+        "gan.D_x",
+        "summed over the batch",
+    ),
+    "D_x for every image": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = D_real.detach()")],
+        "gan.D_x",
+        "D_x should be one number",
+    ),
+    "D_x of the fakes": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = self._netD(fake_imgs.detach()).mean()")],
+        "gan.D_x",
+        "of the fakes",
+    ),
+    "D_G_z1 from after": (
+        GAN_TRAINER,
+        [
+            swap(
+                "return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1, D_G_z2",
+                "return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z2, D_G_z2",
+            )
+        ],
+        "gan.D_G_z1",
+        "after D's update",
+    ),
+    "D_G_z2 from before": (
+        GAN_TRAINER,
+        [swap("D_G_z2 = D_fake.detach().mean()", "D_G_z2 = D_G_z1")],
+        "gan.D_G_z2",
+        "before D's update",
+    ),
+    "D_x is forgotten": (GAN_TRAINER, [swap("        D_x = D_real.detach().mean()\n", "")], "gan.loss_D", "D_x"),
+    "block 3 is not filled in": (
+        GAN_TRAINER,
+        [unfill(GAN_TRAINER, 3)],
+        "gan.one_step_each",
+        "block 3 of GAN/trainer.py is not filled in yet",
+    ),
+    "block 2 is not filled in": (
+        GAN_TRAINER,
+        [unfill(GAN_TRAINER, 2)],
+        "gan.d_accumulates",
+        "block 2 of GAN/trainer.py is not filled in yet",
+    ),
+}
+
+# One change of the text is two mistakes here, or one that shows in two places: what else fails.
+ALSO = {
+    "z of one instance": {"vae.posterior_split"},
+    "summed losses": {"gan.g_gradient"},
+}
