@@ -28,7 +28,7 @@ from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY
 from coursekit.errors import CourseError, Interrupted
 from coursekit.files import write_atomically
-from coursekit.requirements import OPTIONAL_PROJECTS, PROJECTS, REQUIRED_PROJECT
+from coursekit.requirements import PROJECTS, REQUIRED_PROJECT
 
 PROBES = {"VAE": VAE_PROBES, "GAN": GAN_PROBES}
 NEVER = "never"
@@ -166,17 +166,19 @@ def _gather(
 def _judge(store: Store, rows: Sequence[_Row], course: Course, jobs: int) -> None:
     """Judge all evidence; the reference's first, which must be right."""
     wanted = [row for row in rows if not row.fault]
-    judges = _judges(jobs)
+    judges, points = _judges(jobs), dict(course.points)
     try:
-        first = judges.submit(judge, store.evidence, REFERENCE, PROJECTS).result()
+        first = judges.submit(judge, store.evidence, REFERENCE, PROJECTS, points).result()
         _check_points(first, course)
-        pending = {judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects): row for row in wanted}
+        pending = {
+            judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects, points): row for row in wanted
+        }
         for future in _as_completed(pending, "judging", total=len(pending)):
             row = pending.pop(future)
             try:
                 row.verdicts = future.result()
             except BrokenProcessPool:
-                _judge_alone(store, row)
+                _judge_alone(store, row, points)
             except JudgeError as error:
                 row.fault = f"not graded, a fault of the graders: {error}"
     except JudgeError as error:
@@ -185,11 +187,11 @@ def _judge(store: Store, rows: Sequence[_Row], course: Course, jobs: int) -> Non
         judges.shutdown(wait=False, cancel_futures=True)
 
 
-def _judge_alone(store: Store, row: _Row) -> None:
+def _judge_alone(store: Store, row: _Row, points: Mapping[str, float]) -> None:
     """Judge one submission in a process that no other can take along."""
     with _judges(1) as judges:
         try:
-            row.verdicts = judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects).result()
+            row.verdicts = judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects, points).result()
         except (BrokenProcessPool, JudgeError) as error:
             row.fault = f"not graded, a fault of the graders: {error}"
 
@@ -291,7 +293,7 @@ def _grade(row: _Row, course: Course) -> Grade:
 
 def _result(verdict: Verdict, course: Course) -> CheckResult:
     most = course.points[verdict.id]
-    given = most if verdict.passed else 0
+    given = round(most * verdict.share, 6)
     return CheckResult(verdict.id, verdict.title, verdict.passed, given, most, visible_lines(verdict.message))
 
 

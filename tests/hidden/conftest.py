@@ -113,7 +113,9 @@ def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     missing = {side: [probe for probe in probes if not (folder / side / probe).is_dir()] for side in sides}
     if any(missing.values()):
         collect(config, folder, {side: (sides[side], missing[side]) for side in sides})
-    return tuple(evidence.load(folder / side, probes) for side in sides)
+    both = tuple(evidence.load(folder / side, probes) for side in (config.getoption("evidence_of"), "reference"))
+    config.stash[EVIDENCE] = both
+    return both
 
 
 def collect(config: pytest.Config, folder: Path, wanted: Mapping[str, tuple[Path, list[str]]]) -> None:
@@ -195,6 +197,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
     points_id, title = named(item)
     if report.when == "call" or not report.passed:
         most = item.config.stash[POINTS].get(points_id, 1)
+        share = share_of(item) if report.skipped else float(report.passed)
         remarks = " ".join(text for kind, text in item.user_properties if kind == "remark")
         message = remarks
         if report.skipped:
@@ -208,12 +211,33 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
                 "id": points_id,
                 "title": title,
                 "passed": None if report.skipped or message.startswith(OWN_FAULT) else report.passed,
-                "points": most if report.passed else 0,
+                "share": share,
+                "points": round(most * share, 6),
                 "max_points": most,
                 "message": message,
             },
         )
     return report
+
+
+def share_of(item: pytest.Function) -> float:
+    """What a check that waits gives, so that one mistake is not paid for twice: as much as what it builds upon does.
+
+    Nothing, where the student's code did not come to the end of the check's own probe.
+    """
+    check: Check = item.function.check
+    both = item.config.stash.get(EVIDENCE, None)
+    if both is None or check.probe not in both[0].findings or both[0][check.probe].failures:
+        return 0.0
+    below = built_upon(check)
+    results = [one for one in item.config.stash[RESULTS].values() if one["function"] in below]
+    most = sum(one["max_points"] for one in results)
+    return sum(one["points"] for one in results) / most if most else 0.0
+
+
+def built_upon(check: Check) -> set[Callable]:
+    """All checks that must have passed before this one, and before those."""
+    return {below for function in check.after for below in (function, *built_upon(function.check))}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
