@@ -64,7 +64,7 @@ class Failure:
         if self.type == "NotImplementedError" and self.message.startswith("TODO: "):
             return self.message.removeprefix("TODO: ")
         at = f"{self.where}{f' (block {self.block})' if self.block else ''}: " if self.where else ""
-        if self.type == "WrongAnswer":
+        if self.type in ("WrongAnswer", "CourseError"):
             return at + self.message
         if self.type == "NotCarried":
             return f"weights can't be put into your network, so that a TA has to look: {self.message}"
@@ -190,7 +190,7 @@ def _read(folder: Path, probe: str) -> Findings:
     try:
         said = read_json(facts_file.read_bytes())
         arrays = read_any_arrays(arrays_file.read_bytes(), NUMBERS)
-        failures |= {str(part): _failure(one) for part, one in said["failures"].items()}
+        failures |= {str(part): read_failure(one) for part, one in said["failures"].items()}
         facts = {str(name): value for name, value in said["facts"].items()}
     except FileNotFoundError:
         why = "it left no results"
@@ -203,7 +203,12 @@ def _read(folder: Path, probe: str) -> Findings:
     return Findings(probe, failures=failures or {"ended": Failure("Ended", why)})
 
 
-def _failure(said: Mapping[str, object]) -> Failure:
+def read_failure(said: Mapping[str, object]) -> Failure:
+    """Read what a probe's JSON says of one failure.
+
+    Raises:
+        TypeError, AttributeError: it is something else.
+    """
     texts = [_plain(said.get(name, "")) for name in ("type", "message", "where")]
     block = said.get("block", 0)
     return Failure(*texts, block if isinstance(block, int) else 0)

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 UNFILLED = "TODO: "  # how the message of an unfilled block starts; code_analyze.blocks writes it
 
 DIVERGED = "training has diverged; look at where the losses did, and train with a smaller --learning_rate"
+NO_PROBABILITIES = (
+    f"the loss was given something else than probabilities: NaN, in which case {DIVERGED}; or values outside [0, 1], "
+    "in which case the last layer has no Sigmoid"
+)
 _NOT_A_PROBABILITY = "all elements of input should be between 0 and 1"  # how torch's binary cross entropy says it
 
 
@@ -61,19 +65,19 @@ def one_line_errors(program: str) -> Iterator[None]:
             raise
         _end(program, error, 1)
     except RuntimeError as error:
-        if _NOT_A_PROBABILITY not in str(error):
+        if not is_about_probabilities(error):
             raise
         traceback.print_exc()  # it may be a block's mistake, so show where
-        _end(
-            program,
-            f"the loss was given something else than probabilities: NaN, in which case {DIVERGED}; or values outside "
-            "[0, 1], in which case the last layer has no Sigmoid",
-            1,
-        )
+        _end(program, NO_PROBABILITIES, 1)
     except BrokenPipeError:
         # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def is_about_probabilities(error: RuntimeError) -> bool:
+    """Whether torch's binary cross entropy raised this; NO_PROBABILITIES says what it means."""
+    return _NOT_A_PROBABILITY in str(error)
 
 
 def _end(program: str, message: object, status: int) -> None:

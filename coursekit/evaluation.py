@@ -86,13 +86,11 @@ def evaluate_fid(
         print(f"no checkpoint in {run.folder}: scoring the freshly initialised model; --do_train trains it")
 
     fake = generate_images(generate, noise_shape, count, args.seed, value_range, run.device)
-    real = _real_side(extractor, images.train[:count], images.name)
-    fid = distance_to(real, extractor.features(fake, "features of the generated images"))
-    floor_count = min(count, len(images.validation))
-    floor_real = real if floor_count == count else _real_side(extractor, images.train[:floor_count], images.name)
+    fid = distance_to(training_side(extractor, images, count), generated_features(extractor, fake))
+    floor, floor_count = measure_floor(extractor, images, count)
     score = Score(
         fid=fid,
-        floor=_floor(extractor, images, floor_count, floor_real),
+        floor=floor,
         extractor=extractor.name,
         extractor_weights_sha256=extractor.weights_hash,
         dataset=images.name,
@@ -135,10 +133,46 @@ def generate_images(
     return torch.cat(made)
 
 
+def protocol_count(extractor: Extractor, images: ImageSet) -> int:
+    """How many images a reported FID takes on each side: the protocol's number, or all that both splits have."""
+    return min(extractor.protocol_images, len(images.train), len(images.validation))
+
+
+def training_side(extractor: Extractor, images: ImageSet, count: int) -> RealSide:
+    """The real side of an FID: the first `count` training images. Cached on disk."""
+    path = _cache_folder() / f"{_cache_key(extractor, images, count)}.npz"
+    return cached_real_side(path, lambda: extractor.features(images.train[:count], "features of the real images"))
+
+
+def generated_features(extractor: Extractor, images: torch.Tensor) -> torch.Tensor:
+    """The features of generated images."""
+    return extractor.features(images, "features of the generated images")
+
+
+def measure_floor(extractor: Extractor, images: ImageSet, count: int) -> tuple[float, int]:
+    """The distance between validation and training images: what sampling alone makes of two equal sets. Cached on disk.
+
+    Args:
+        count: how many images the FID takes on each side.
+    Returns:
+        the floor, and how many images on each side it was taken with: `count`, or all that the validation split has.
+    """
+    count = min(count, len(images.validation))
+    validation = images.validation[:count]
+    path = _cache_folder() / f"{_cache_key(extractor, images, count)}-{_digest(validation)}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return float(json.loads(path.read_text())["floor"]), count
+    features = extractor.features(validation, "features of the validation images")
+    floor = distance_to(training_side(extractor, images, count), features)
+    with contextlib.suppress(CourseError):  # a cache that can't be written costs time, not the result
+        write_atomically(path, json.dumps({"floor": floor}) + "\n")
+    return floor, count
+
+
 def _count(wanted: int | None, extractor: Extractor, images: ImageSet) -> int:
     """How many images on each side: what the user wants, else the protocol's number or all that both splits have."""
     if wanted is None:
-        return min(extractor.protocol_images, len(images.train), len(images.validation))
+        return protocol_count(extractor, images)
     if not 2 <= wanted <= len(images.train):
         raise CourseError(
             f"--fid_samples {wanted} does not lie in 2 ... {len(images.train)}, the images that {images.name} has"
@@ -146,31 +180,15 @@ def _count(wanted: int | None, extractor: Extractor, images: ImageSet) -> int:
     return wanted
 
 
-def _real_side(extractor: Extractor, images: torch.Tensor, name: str) -> RealSide:
-    path = _cache_folder() / f"{_cache_key(extractor, images, name)}.npz"
-    return cached_real_side(path, lambda: extractor.features(images, "features of the real images"))
-
-
-def _floor(extractor: Extractor, images: ImageSet, count: int, real: RealSide) -> float:
-    """The distance between validation and training images: what sampling alone makes of two equal sets. Cached."""
-    validation = images.validation[:count]
-    path = _cache_folder() / f"{_cache_key(extractor, images.train[:count], images.name)}-{_digest(validation)}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return float(json.loads(path.read_text())["floor"])
-    floor = distance_to(real, extractor.features(validation, "features of the validation images"))
-    with contextlib.suppress(CourseError):  # a cache that can't be written costs time, not the result
-        write_atomically(path, json.dumps({"floor": floor}) + "\n")
-    return floor
-
-
 def _cache_folder() -> Path:
     named = os.environ.get(CACHE_DIR_VARIABLE)
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coursekit"
 
 
-def _cache_key(extractor: Extractor, images: torch.Tensor, name: str) -> str:
-    """All that the features depend on, as part of a file's name."""
-    return f"{name}-{len(images)}-{_digest(images)}-{extractor.name}-{extractor.weights_hash[:16]}"
+def _cache_key(extractor: Extractor, images: ImageSet, count: int) -> str:
+    """All that the features of the first training images depend on, as part of a file's name."""
+    digest = _digest(images.train[:count])
+    return f"{images.name}-{count}-{digest}-{extractor.name}-{extractor.weights_hash[:16]}"
 
 
 def _digest(images: torch.Tensor) -> str:

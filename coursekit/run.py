@@ -119,10 +119,7 @@ class Run:
         Raises:
             CourseError: a value is NaN or infinite; training on would be a waste of time.
         """
-        numbers = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
-        for name, number in numbers.items():
-            if not math.isfinite(number):
-                raise CourseError(f"{name} is {number} at step {step:,}: {DIVERGED}")
+        numbers = finite_numbers(step, values)
         self._curves.add_scalars(step, numbers)
         shown = {name: f"{value:.4g}" for name, value in numbers.items() if not name.startswith("dev/")}
         if shown and self._bar is not None:
@@ -156,6 +153,19 @@ class Run:
             yield
         finally:
             lock.release()
+
+
+def finite_numbers(step: int, values: Mapping[str, torch.Tensor | float]) -> dict[str, float]:
+    """What a step's curves get, by their names, as plain numbers.
+
+    Raises:
+        CourseError: one of them is NaN or infinite.
+    """
+    numbers = {name: float(torch.as_tensor(value).detach()) for name, value in values.items()}
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise CourseError(f"{name} is {number} at step {step:,}: {DIVERGED}")
+    return numbers
 
 
 def seed_everything(seed: int) -> None:

@@ -1,0 +1,190 @@
+"""The FID of a student's trained model, and the points that it gives."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+
+from autograder.course import Course
+from autograder.grades import CheckResult
+from autograder.training import Trained, chosen_extractor, real_images
+from coursekit.data import ImageSet
+from coursekit.errors import DIVERGED, CourseError
+from coursekit.evaluation import generated_features, measure_floor, training_side
+from coursekit.fid import distance_to
+
+MOST_COPIED = 0.01  # share of the images drawn; with more copies of training images an FID says nothing of the model
+
+_LOOK_AT = {
+    "VAE": (
+        "look first at the checks that did not pass, then at TensorBoard's images: where the reconstructions are good "
+        "and the samples are not, look at the KL divergence and the noise; where both are bad, at the layers and the "
+        "reconstruction loss"
+    ),
+    "GAN": (
+        "look first at the checks that did not pass, then at D(x), D(G(z1)) and D(G(z2)) in TensorBoard: where the "
+        "first stays near 1 and the others near 0, G learns nothing; where the samples all look alike, G has collapsed"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """The FID of one training run, as numbers and text that JSON can hold.
+
+    Attributes:
+        seed: the run's.
+        fid: None where the run was stopped, or its images have none.
+        stopped: why, a clause; "" where there is an FID.
+        copied: how many of the images are training images pixel for pixel.
+        images: how many there are on each side.
+        floor: the distance between validation and training images, below which no model can be expected to come; None
+            where there is no FID.
+        floor_images: how many of them there are on each side.
+    """
+
+    seed: int
+    fid: float | None
+    stopped: str = ""
+    copied: int = 0
+    images: int = 0
+    floor: float | None = None
+    floor_images: int = 0
+
+
+def score(trained: Trained, project: str, course: Course) -> Score:
+    """Measure the FID of what a model drew, and count the training images in it. No student code runs here.
+
+    Args:
+        trained: what `autograder.training.train` gave.
+        project: "VAE" or "GAN".
+        course: with which extractor, and against which images.
+    Raises:
+        CourseError: the data set or the extractor isn't there.
+    """
+    if trained.samples is None:
+        return Score(trained.seed, None, trained.stopped)
+    images, extractor, count = real_images(course), chosen_extractor(course), len(trained.samples)
+    known = _digests_of_training_images(images)
+    copied = sum(_digest(image) in known for image in trained.samples)
+    real = training_side(extractor, images, count)
+    floor, floor_images = measure_floor(extractor, images, count)
+    features = generated_features(extractor, torch.from_numpy(trained.samples))
+    try:
+        fid = distance_to(real, features)
+    except CourseError as error:  # images that all look the same
+        return Score(trained.seed, None, str(error), copied, count)
+    return Score(trained.seed, fid, "", copied, count, floor, floor_images)
+
+
+def is_borderline(scores: Sequence[Score], project: str, course: Course) -> bool:
+    """Whether another seed may change the points, so that the seeds not yet trained should be.
+
+    The best FID counts, so full points stay full points. Short of them, a VAE's FID is borderline near the edge of any
+    band; a GAN's always is, since one run is no verdict on a GAN. Training that diverged may not with another seed;
+    whatever else stopped the code would stop it again.
+
+    Args:
+        scores: of the seeds trained so far, at least one.
+    """
+    if _copies_too_much(scores) or {one.seed for one in scores} >= set(course.training.seeds):
+        return False
+    best = _best(scores)
+    if best is None:
+        return any(DIVERGED in one.stopped for one in scores)
+    edges = [factor * course.fid.threshold(project) for factor, _ in course.fid.bands]
+    if best.fid < edges[0]:
+        return False
+    return project == "GAN" or any(abs(best.fid - edge) <= course.fid.borderline * edge for edge in edges)
+
+
+def fid_check(project: str, scores: Sequence[Score], course: Course) -> CheckResult | None:
+    """Give the points for a project's FID: the best of the seeds counts.
+
+    Args:
+        project: "VAE" or "GAN"; the check is called "vae.fid" or "gan.fid".
+        scores: of the seeds that were trained; none where the submission computes what the reference does everywhere,
+            and gets all the points without.
+    Returns:
+        None where the course measures no FIDs.
+    """
+    if course.fid.when == "never":
+        return None
+    check = f"{project.lower()}.fid"
+    most = course.points.get(check, 0)
+    edge = _number(course.fid.bands[0][0] * course.fid.threshold(project))
+    title = f"the {project}'s samples have an FID below {edge} ({course.fid.extractor})"
+    share, message = _judge(project, scores, course)
+    return CheckResult(check, title, share == course.fid.bands[0][1], round(share * most, 6), most, message)
+
+
+def _judge(project: str, scores: Sequence[Score], course: Course) -> tuple[float, str]:
+    """Give the share of the points, and the message."""
+    bands, threshold = course.fid.bands, course.fid.threshold(project)
+    full = bands[0][1]
+    context = _context(scores, threshold, course)
+    if not scores:
+        return full, f"not trained, since it computes what the reference solution does and trains like it ({context})"
+    notes = [f"seed {one.seed} gave no FID: {one.stopped}" for one in scores if one.fid is None]
+    notes += [
+        f"seed {one.seed}: {one.copied:,} of {one.images:,} samples are training images pixel for pixel"
+        for one in scores
+        if one.copied
+    ]
+    best, fids = _best(scores), [f"{one.fid:.2f}" for one in scores if one.fid is not None]
+    fid = f"FID {best.fid:.2f}" if best else "no FID"
+    if len(fids) > 1:
+        fid = f"best {fid} of {', '.join(fids)}"
+    fid = f"{fid} ({context})"
+    if _copies_too_much(scores):
+        return 0.0, "; ".join(["copies, so that there are no points and a TA must look", fid, *notes])
+    if best is None:
+        return 0.0, "; ".join([fid, *notes, _LOOK_AT[project]])
+    reached = [(factor, share) for factor, share in bands if best.fid < factor * threshold]
+    if reached and reached[0][1] == full:
+        return full, "; ".join([fid, *notes])
+    factor, share = reached[0] if reached else (0.0, 0.0)
+    given = f"below {factor:g} times the threshold, {share:.0%} of the points" if reached else "no points"
+    return share, "; ".join([f"{fid}: {given}", *notes, _LOOK_AT[project]])
+
+
+def _context(scores: Sequence[Score], threshold: float, course: Course) -> str:
+    """What an FID is worth nothing without."""
+    training, parts = course.training, [course.fid.extractor]
+    drawn = next((one for one in scores if one.images), None)
+    if drawn is None:
+        parts.append(f"images of {training.dataset}")
+    else:
+        parts.append(f"{drawn.images:,} generated against {drawn.images:,} real images of {training.dataset}")
+    measured = next((one for one in scores if one.floor is not None), None)
+    if measured is not None:
+        parts.append(f"floor {measured.floor:.2f} with {measured.floor_images:,}")
+    parts.append(f"{training.steps:,} steps")
+    if scores:
+        parts.append(f"seed{'s' * (len(scores) > 1)} {', '.join(str(one.seed) for one in scores)}")
+    return f"{', '.join(parts)}; threshold {_number(threshold)}"
+
+
+def _best(scores: Sequence[Score]) -> Score | None:
+    return min((one for one in scores if one.fid is not None), key=lambda one: one.fid, default=None)
+
+
+def _copies_too_much(scores: Sequence[Score]) -> bool:
+    return any(one.copied > MOST_COPIED * one.images for one in scores)
+
+
+@cache
+def _digests_of_training_images(images: ImageSet) -> frozenset[bytes]:
+    return frozenset(map(_digest, images.train.numpy()))
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
+
+
+def _number(value: float) -> str:
+    """A threshold: 15, 4.5."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,139 @@
+"""`python -m autograder.probe.train PROJECT SEED STEPS CODES_FOLDER IMAGES.npy OUT_FOLDER`: train a student's model.
+
+It is trained as main.py does at the default settings, and leaves no checkpoints and no curves. OUT/weights.npz has the
+arrays of its state, called 0, 1, 2, ...; OUT/weights.json has their names.
+"""
+
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autograder.probe.plans import BETA1, HIDDEN_DIM, PLANS, make_model
+from autograder.probe.project import Project
+from autograder.probe.record import Record
+from coursekit import speed
+from coursekit.data import Batches, scale
+from coursekit.errors import NO_PROBABILITIES, CourseError, is_about_probabilities
+from coursekit.flags import run_parser
+from coursekit.run import Run, finite_numbers
+
+WEIGHTS = "weights"
+LOGGING_STEPS = 10
+NEVER = 10**9  # steps between two checkpoints
+
+
+def main() -> None:
+    """Read the six arguments and train."""
+    if len(sys.argv) != 7:
+        sys.exit("usage: python -m autograder.probe.train PROJECT SEED STEPS CODES_FOLDER IMAGES.npy OUT_FOLDER")
+    name, seed, steps, codes, images, out = sys.argv[1:]
+    pixels = torch.from_numpy(np.load(images, allow_pickle=False))
+    project, record = Project(Path(codes), name), Record()
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with record.part("training", project):
+            state = train(project, pixels, int(seed), int(steps))
+            record.fact("names", list(state))
+            for number, values in enumerate(state.values()):
+                record.array(str(number), values)
+    record.write(Path(out), WEIGHTS)
+
+
+def train(project: Project, pixels: Tensor, seed: int, steps: int) -> Mapping[str, Tensor]:
+    """Train a student's model.
+
+    Args:
+        project: the student's.
+        pixels: (N, channels, height, width), uint8, what it learns from.
+        seed: of weights, batches and noise.
+        steps: how many.
+    Returns:
+        the state of the model that images are drawn from.
+    Raises:
+        CourseError: the losses are NaN or infinite.
+        Exception: whatever the student's code raises.
+    """
+    plan, num_channels = PLANS[project.name], pixels.shape[1]
+    run, data = QuietRun(project.name, seed, steps), QuietData(pixels, project.name, seed)
+    model = make_model(project, num_channels)
+    make_trainer = project.get("trainer", "Trainer")
+    if project.name == "VAE":
+        trainer = make_trainer(model, plan.learning_rate, data, run)
+    else:
+        netD = run.to_device(project.get("model", "Discriminator")(num_channels, HIDDEN_DIM))
+        trainer = make_trainer(model, netD, plan.learning_rate, BETA1, data, run)
+    try:
+        trainer.train(steps, LOGGING_STEPS, NEVER)
+    except RuntimeError as error:
+        if not is_about_probabilities(error):
+            raise
+        # With its traceback, for the line of the student's that it came from.
+        raise CourseError(NO_PROBABILITIES).with_traceback(error.__traceback__) from None
+    return model.state_dict()
+
+
+class QuietRun(Run):
+    """In the place of a run: it draws the same numbers and makes the same steps, and writes no files.
+
+    Args:
+        name: of the project.
+        seed: of all that is drawn.
+        steps: how long it is.
+    """
+
+    def __init__(self, name: str, seed: int, steps: int):
+        args = run_parser(name).parse_args(["--no_cuda", "--seed", str(seed), "--num_train_steps", str(steps)])
+        plan = PLANS[name]
+        args.latent_dim, args.batch_size, args.learning_rate = plan.latent_dim, plan.batch_size, plan.learning_rate
+        super().__init__(name, args)
+
+    def restore(self) -> int:
+        """There is no checkpoint."""
+        return 0
+
+    def steps(self, batches: Batches, num_steps: int, saving_steps: int) -> Iterator[tuple[int, Tensor]]:
+        """All the steps and their batches."""
+        speed.keep_freed_memory()
+        for step in range(1, num_steps + 1):
+            yield step, batches[step]
+
+    def log_scalars(self, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """No curves, but training that has diverged is stopped.
+
+        Raises:
+            CourseError: a value is NaN or infinite.
+        """
+        finite_numbers(step, values)
+
+    def log_images(self, step: int, name: str, images: Tensor, value_range: tuple[float, float]) -> None:
+        """No pictures."""
+
+
+class QuietData:
+    """In the place of the Dataset: all the batches, and for the curves that nobody sees one batch of validation.
+
+    Args:
+        pixels: (N, channels, height, width), uint8.
+        name: of the project.
+        seed: of the order in which they come.
+    """
+
+    def __init__(self, pixels: Tensor, name: str, seed: int):
+        plan = PLANS[name]
+        self.train = Batches(pixels, plan.batch_size, seed, plan.value_range)
+        self._validation = scale(pixels[: plan.batch_size], plan.value_range)
+
+    def validation_batches(self, batch_size: int = 250) -> Iterator[Tensor]:
+        """The one batch."""
+        yield self._validation.clone()
+
+
+if __name__ == "__main__":
+    main()
