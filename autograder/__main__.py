@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autograder.course import COURSE_FILE, read_course
 from autograder.grades import GRADED
+from autograder.gradescope.bundle import bundle
 from autograder.leaks import REFERENCE
 from autograder.release import release
 from autograder.scaffold import build_scaffold, stale_files, write_scaffold
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     handout.set_defaults(run=_release)
     _add_grade(commands)
+    _add_gradescope(commands)
     return parser
 
 
@@ -82,6 +84,23 @@ def _add_grade(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="run students' code with your own rights: it can do what you can",
     )
     grade.set_defaults(run=_grade)
+
+
+def _add_gradescope(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    gradescope = commands.add_parser(
+        "gradescope",
+        help="build the zip that is uploaded to Gradescope",
+        description="Build the autograder zip for Gradescope: setup.sh, run_autograder, and all that they need.",
+    )
+    gradescope.add_argument(
+        "--out", type=Path, default=Path("autograder.zip"), metavar="ZIP", help="the zip (default: autograder.zip)"
+    )
+    gradescope.set_defaults(run=_gradescope)
+
+
+def _gradescope(options: argparse.Namespace) -> None:
+    written = bundle(_repository(), options.out)
+    print(f"{written}: {written.stat().st_size:,} bytes")
 
 
 def _grade(options: argparse.Namespace) -> None:

@@ -47,12 +47,14 @@ class Options:
         scheduler: the address of a Dask cluster's, or None.
         unsafe: whether to do without a sandbox.
         seed: of the probes' inputs; None for a new one, or the one of the run that is gone on with.
+        train: whether to train what computes something else than the reference; else its FID waits.
     """
 
     jobs: int = 1
     scheduler: str | None = None
     unsafe: bool = False
     seed: int | None = None
+    train: bool = True
 
 
 @dataclass
@@ -226,6 +228,8 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
         for project in row.projects if not row.fault else ():
             if course.fid.when == "if_different" and row.agrees(project):
                 row.scores[project] = []
+            elif not options.train:
+                row.unmeasured[project] = "nothing is trained here"
             else:
                 to_do.append((row, project, course.training.seeds[0]))
     pending: dict[Future, tuple[_Row, str, int]] = {}

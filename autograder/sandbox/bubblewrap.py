@@ -79,7 +79,7 @@ def sandbox_command(
         sources[place].chmod(0o644)
     user, binds = None, []
     if os.geteuid() == 0:
-        user = _spare_user()
+        user = spare_user()
         sources, binds = _reachable(sources, scratch)
     settings = {
         "output": OUTPUT,
@@ -180,7 +180,7 @@ def _reachable(sources: Mapping[str, Path], scratch: Path) -> tuple[dict[str, Pa
     return places, binds
 
 
-def _spare_user() -> int:
+def spare_user() -> int:
     """Choose an ordinary user, and group, whom nothing belongs to: in a container there may be only few ids."""
     with open("/proc/self/uid_map") as users, open("/proc/self/gid_map") as groups:
         maps = [[tuple(map(int, line.split())) for line in file] for file in (users, groups)]

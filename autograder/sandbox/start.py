@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from autograder.sandbox import inside
-from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, sandbox_command
+from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, sandbox_command, spare_user
 from autograder.sandbox.limits import MB, Limits
 from autograder.sandbox.seccomp import refused_calls
 from autograder.sandbox.tree import Tree
@@ -188,11 +188,17 @@ def start_unsafe(
 ) -> StartedUnsafe:
     """Start a command without a sandbox, with limits for each process and a watcher.
 
-    Arguments that are paths below INPUTS or OUTPUT name the place where the file is instead.
+    Where the caller is root and everybody can use this Python, it runs as a user whom nothing belongs to. Arguments
+    that are paths below INPUTS or OUTPUT name the place where the file is instead.
     """
     output, temporary = scratch / "out", scratch / "tmp"
     output.mkdir()
     temporary.mkdir()
+    user = spare_user() if os.geteuid() == 0 and _is_everybody_s(Path(sys.executable)) else None
+    if user is not None:
+        scratch.chmod(0o711)
+        for folder in (output, temporary):
+            os.chown(folder, user, user)
     places = {f"{INPUTS}/{name}": str(path.resolve()) for name, path in inputs.items()} | {OUTPUT: str(output)}
     settings = {
         "limits": {name: value for name, value in process_limits(limits).items() if name != "RLIMIT_NPROC"},
@@ -201,13 +207,21 @@ def start_unsafe(
         "folder": str(temporary),
     }
     program = [sys.executable, "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)]
-    process = _popen(program, ())
+    process = _popen(program, (), user)
     proc = os.open("/proc", os.O_RDONLY)
     streams = (process.stdout, process.stderr)
     return StartedUnsafe(process, streams, Tree(proc, root=process.pid), os.open(output, os.O_RDONLY))
 
 
-def _popen(program: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen:
+def _is_everybody_s(program: Path) -> bool:
+    """Whether an ordinary user can get to a program and its libraries."""
+    places = {program, program.resolve(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    passed = {above for place in places for above in (place, *place.parents)}
+    return all(place.stat().st_mode & 0o001 for place in passed)
+
+
+def _popen(program: list[str], descriptors: tuple[int, ...], user: int | None = None) -> subprocess.Popen:
+    become = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     return subprocess.Popen(
         program,
         stdin=subprocess.DEVNULL,
@@ -217,6 +231,7 @@ def _popen(program: list[str], descriptors: tuple[int, ...]) -> subprocess.Popen
         cwd="/",
         pass_fds=descriptors,
         start_new_session=True,
+        **become,
     )
 
 

@@ -11,6 +11,7 @@ keeps the evidence and, where it is there already, runs no student code; `--evid
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,7 +76,7 @@ def unpacked(hand_in: Path, scratch: Path) -> Path:
     """Take a zip in as `grade` would; returns the folder with the student's files laid over the scaffold."""
     alone = scratch / "hand-in"
     alone.mkdir()
-    (alone / hand_in.name).symlink_to(hand_in)
+    shutil.copyfile(hand_in, alone / hand_in.name)
     limits = read_course(REPOSITORY / COURSE_FILE).intake
     taken = take_in(alone, build_scaffold(REFERENCE), limits, scratch / "taken")[0]
     if taken.codes is None:
