@@ -107,6 +107,7 @@ class UnsafeProber(AbstractContextManager):
         most = self.limits.submission_wall_s
         command = [PYTHON, "-m", "autograder.probe.forked", "/in/codes", "/in/inputs", "/out", str(self.limits.wall_s)]
         with TemporaryDirectory() as scratch:
+            Path(scratch).chmod(0o711)  # the code may run as another user
             folders = {name: Path(scratch, name) for name in ("codes", "inputs")}
             _write(codes, folders["codes"])
             _write({f"{probe}.npz": inputs[probe] for probe in probes}, folders["inputs"])
