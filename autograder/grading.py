@@ -67,7 +67,7 @@ class _Row:
         verdicts: what the graders said.
         fault: why there is nothing to grade, "" where there is.
         scores: project -> the FIDs of what was trained; no entry where the project is not to be trained.
-        unmeasured: project -> why its FID could not be measured here.
+        untrained: project -> why there is no FID of it.
     """
 
     submission: Submission
@@ -78,7 +78,7 @@ class _Row:
 
     def __post_init__(self):
         self.scores: dict[str, list[Score]] = {}
-        self.unmeasured: dict[str, str] = {}
+        self.untrained: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -229,7 +229,9 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
             if course.fid.when == "if_different" and row.agrees(project):
                 row.scores[project] = []
             elif not options.train:
-                row.unmeasured[project] = "nothing is trained here"
+                row.untrained[project] = f"{UNMEASURED}nothing is trained here"
+            elif stopped := _what_stops_a_step(store, row, project):
+                row.untrained[project] = f"not trained, since one step does not come to its end: {visible(stopped)}"
             else:
                 to_do.append((row, project, course.training.seeds[0]))
     pending: dict[Future, tuple[_Row, str, int]] = {}
@@ -258,10 +260,20 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
         try:
             found = score(future.result(), project, course)
         except CourseError as error:
-            row.unmeasured[project] = str(error)
+            row.untrained[project] = UNMEASURED + visible(str(error))
         else:
             store.keep_score(row.name, f"{project}-{seed}", _training_key(row, project, course), asdict(found))
             note(row, project, seed, found)
+
+
+def _what_stops_a_step(store: Store, row: _Row, project: str) -> str:
+    """What keeps one step from coming to its end, a clause, "" where nothing does: code that can't is not trained."""
+    seen = evidence.load(store.evidence / STUDENTS / row.name, PROBES[project])
+    for probe in PROBES[project]:
+        for part in ("ended", "probe", "step"):
+            if part in seen[probe].failures:
+                return seen[probe].failures[part].sentence()
+    return ""
 
 
 def _training_key(row: _Row, project: str, course: Course) -> str:
@@ -302,10 +314,10 @@ def _result(verdict: Verdict, course: Course) -> CheckResult:
 
 
 def _fid_results(row: _Row, project: str, course: Course) -> list[CheckResult]:
-    if project in row.unmeasured:
+    if project in row.untrained:
         check = f"{project.lower()}.fid"
-        title, most = f"The FID of the {project} is low enough", course.points[check]
-        return [CheckResult(check, title, None, 0, most, UNMEASURED + visible(row.unmeasured[project]))]
+        title = f"The FID of the {project}'s samples is low enough"
+        return [CheckResult(check, title, None, 0, course.points[check], row.untrained[project])]
     found = fid_check(project, row.scores[project], course) if project in row.scores else None
     return [found] if found else []
 
