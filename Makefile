@@ -26,6 +26,7 @@ test: $(READY)  ## the quick tests, and the linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -q tests/hidden  # the graders, on the reference solution
 
 test-slow: $(READY)  ## every test: minutes
 	$(BIN)/python -m pytest -n 2 -m "slow or not slow"

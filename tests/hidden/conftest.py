@@ -76,7 +76,7 @@ def unpacked(hand_in: Path, scratch: Path) -> Path:
     """Take a zip in as `grade` would; returns the folder with the student's files laid over the scaffold."""
     alone = scratch / "hand-in"
     alone.mkdir()
-    shutil.copyfile(hand_in, alone / hand_in.name)
+    shutil.copyfile(hand_in, alone / f"{hand_in.stem}.zip")
     limits = read_course(REPOSITORY / COURSE_FILE).intake
     taken = take_in(alone, build_scaffold(REFERENCE), limits, scratch / "taken")[0]
     if taken.codes is None:

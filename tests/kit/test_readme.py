@@ -12,7 +12,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import REFERENCE, REPOSITORY, user_environment, write_mnist_like
+from conftest import (
+    REFERENCE,
+    REPOSITORY,
+    needs_bubblewrap,
+    needs_python_elsewhere,
+    user_environment,
+    write_mnist_like,
+)
+from hand_ins import hand_in, scaffold, solution, write_class
 
 from code_analyze.blocks import find_blocks
 
@@ -34,6 +42,12 @@ IN_THE_REPOSITORY = {
     "python benchmarks/footprint.py --data_dir data": "--repeats 1",
     "python benchmarks/quality.py --data_dir data --out quality": "--steps 3 --seeds 1",
     "python benchmarks/code_checking.py": "--repeats 1",
+    "python -m autograder gradescope": "",
+    "python -m pytest tests/hidden --submission FOLDER_OR_ZIP": "--unsafe-no-sandbox -q",
+}
+IN_A_SANDBOX = {
+    "python -m autograder grade SUBMISSIONS --out GRADES": "",
+    "python benchmarks/grading.py": "--students 10 --peer_students 1",
 }
 IN_A_PROJECT = {
     "python main.py --do_train": SHORT,
@@ -49,7 +63,7 @@ ELSEWHERE = {"make demo", "make test", "tensorboard --logdir ./runs"}
 
 
 def test_every_command_is_run_here():
-    assert set(COMMANDS) == {*IN_THE_REPOSITORY, *IN_A_PROJECT, *HANDING_IN, *ELSEWHERE}
+    assert set(COMMANDS) == {*IN_THE_REPOSITORY, *IN_A_SANDBOX, *IN_A_PROJECT, *HANDING_IN, *ELSEWHERE}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +79,8 @@ def repository(tmp_path_factory):
             shutil.copy(REPOSITORY / name, copy / name)
     # enough for a batch of each benchmark for a whole run of it, and for an epoch of the extractor's training
     write_mnist_like(copy / "data", images=2200)
+    write_class(copy / "SUBMISSIONS", {"2021000001": solution(), "2021000002": scaffold()})
+    (copy / "FOLDER_OR_ZIP").write_bytes(hand_in(solution()))
     return copy
 
 
@@ -86,6 +102,14 @@ def run(command, cwd, repository):
 @pytest.mark.parametrize("command", list(IN_THE_REPOSITORY))
 def test_a_command_in_the_repository(command, repository):
     run(f"{command} {IN_THE_REPOSITORY[command]}", repository, repository)
+
+
+@pytest.mark.slow
+@needs_bubblewrap
+@needs_python_elsewhere
+@pytest.mark.parametrize("command", list(IN_A_SANDBOX))
+def test_a_command_that_runs_code_of_others(command, repository):
+    run(f"{command} {IN_A_SANDBOX[command]}", repository, repository)
 
 
 @pytest.mark.slow
