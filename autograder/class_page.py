@@ -7,7 +7,7 @@ from urllib.parse import quote
 from autograder.grades import GRADED, Grade, points
 from autograder.page import escape, page
 
-_BINS = 10
+_BINS = 11  # tenths of the points, and all of them or more
 _WIDTH, _HEIGHT, _MARGIN = 640, 200, 24
 
 # Sorts a table by the column whose heading is clicked; once more, the other way round.
@@ -38,8 +38,9 @@ def class_page(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
     graded = [grade for grade in grades if grade.status == GRADED]
     parts = ["<h1>Grades</h1>", f"<p class=score>{_in_short(grades, graded)}</p>"]
     if graded:
-        parts += ["<h2>Distribution</h2>", _histogram(graded), "<h2>Checks</h2>", _checks(graded)]
-    parts += ["<h2>Students</h2>", _students(grades, feedback)]
+        parts += ['<p><a href="#checks">Checks</a> · <a href="#students">Students</a></p>']
+        parts += ["<h2>Distribution</h2>", _histogram(graded), "<h2 id=checks>Checks</h2>", _checks(graded)]
+    parts += ["<h2 id=students>Students</h2>", _students(grades, feedback)]
     return page("Grades", "\n".join(parts), _SORT)
 
 
@@ -57,17 +58,17 @@ def _histogram(graded: Sequence[Grade]) -> str:
     counts = [0] * _BINS
     for grade in graded:
         share = grade.score / grade.max_score if grade.max_score else 0
-        counts[min(int(share * _BINS), _BINS - 1)] += 1
+        counts[min(int(10 * share + 1e-9), _BINS - 1)] += 1
     width, height = _WIDTH / _BINS, _HEIGHT - 2 * _MARGIN
     bars = []
     for n, count in enumerate(counts):
         tall = height * count / max(counts)
         x, y = n * width, _HEIGHT - _MARGIN - tall
-        label = f"{100 * n // _BINS} to {100 * (n + 1) // _BINS} %: {count}"
+        label = f"{10 * n} to {10 * n + 10} %: {count}" if n < _BINS - 1 else f"100 % and more: {count}"
         bars.append(f'<rect x="{x + 2:.1f}" y="{y:.1f}" width="{width - 4:.1f}" height="{tall:.1f}">')
         bars.append(f"<title>{label}</title></rect>")
         middle = x + width / 2
-        bars.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{100 * n // _BINS}–</text>')
+        bars.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{10 * n}–</text>')
         if count:
             bars.append(f'<text x="{middle:.1f}" y="{y - 5:.1f}" text-anchor="middle">{count}</text>')
     floor = f'<line x1="0" x2="{_WIDTH}" y1="{_HEIGHT - _MARGIN}" y2="{_HEIGHT - _MARGIN}"/>'

@@ -7,6 +7,8 @@ from autograder.grades import GRADED, CheckResult, Grade, points
 from autograder.page import escape, page
 from code_analyze.summary import visible
 
+_WAITING = "What could not be looked at because of that"
+_WHY_POINTS = "Each of these gives as much of its points as the checks that it builds upon do."
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 
@@ -17,6 +19,7 @@ def to_markdown(grade: Grade) -> str:
         lines += [f"Not graded: {_plain(grade.status)}", ""]
     for title, checks in _groups(grade):
         lines += [f"## {title}", ""]
+        lines += [_WHY_POINTS, ""] if _give_something(title, checks) else []
         for check in checks:
             lines.append(f"- {_plain(check.title)} ({points(check.points)} of {points(check.max_points)})")
             lines += [f"  {_plain(line)}" for line in check.message.splitlines() if check.passed is not True]
@@ -33,7 +36,8 @@ def to_html(grade: Grade) -> str:
     if grade.status != GRADED:
         parts.append(f"<p class=failed>Not graded: {escape(grade.status)}</p>")
     for title, checks in _groups(grade):
-        parts.append(f"<h2>{title}</h2><ul class=checks>")
+        why = f"<p>{_WHY_POINTS}</p>" if _give_something(title, checks) else ""
+        parts.append(f"<h2>{title}</h2>{why}<ul class=checks>")
         for check in checks:
             state = {True: "passed", False: "failed", None: "waits"}[check.passed]
             message = f"<p>{escape(check.message)}</p>" if check.message and check.passed is not True else ""
@@ -69,11 +73,15 @@ def to_gradescope(grade: Grade) -> str:
 def _groups(grade: Grade) -> list[tuple[str, list[CheckResult]]]:
     groups = {
         "What is not right yet": False,
-        "What could not be looked at because of that": None,
+        _WAITING: None,
         "What is right": True,
     }
     found = [(title, [check for check in grade.checks if check.passed is state]) for title, state in groups.items()]
     return [(title, checks) for title, checks in found if checks]
+
+
+def _give_something(title: str, checks: list[CheckResult]) -> bool:
+    return title == _WAITING and any(check.points for check in checks)
 
 
 def _plain(text: str) -> str:

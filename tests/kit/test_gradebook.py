@@ -136,12 +136,24 @@ def test_gradescope_s_results():
 def test_the_page_of_a_class_shows_distribution_checks_and_students_and_needs_no_network():
     text = class_page(GRADES, {"2021000001": "feedback/2021000001.html"})
     page = Page(text)
-    assert page.links == ["feedback/2021000001.html"]
+    assert page.links == ["#checks", "#students", "feedback/2021000001.html"]
     assert "3 submissions, 2 graded; mean 4.25, median 4.25 of 6 points" in page.words
-    assert page.tags.count("rect") == 10 and page.tags.count("table") == 2
+    assert page.tags.count("rect") == 11 and page.tags.count("table") == 2
     assert "50 to 60 %: 1" in text and "80 to 90 %: 1" in text
     assert re.findall(r"<td>(vae\.\w+)</td>", text)[0] == "vae.kl"  # the check that fails most comes first
     assert "http" not in text.replace(EVIL, "").replace("http-equiv", "").replace("http://evil", "")
+
+
+def test_a_bonus_is_all_of_the_points_and_more():
+    text = class_page([Grade("s", "graded", 2, (ROWS,))], {})
+    assert "100 % and more: 1" in text and "90 to 100 %: 0" in text
+
+
+def test_what_waits_may_give_something_and_says_why():
+    waits = CheckResult("vae.step", "one step is right", None, 0.7, 1, "waits for vae.kl")
+    for shown in (to_markdown(Grade("s", "graded", 6, (KL, waits))), to_html(Grade("s", "graded", 6, (KL, waits)))):
+        assert "gives as much of its points as the checks that it builds upon" in shown
+    assert "builds upon" not in to_markdown(GRADES[0])
 
 
 def test_a_class_without_a_graded_submission_still_has_a_page():
