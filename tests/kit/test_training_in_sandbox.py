@@ -111,16 +111,16 @@ def hostile(statements: str) -> dict[str, bytes]:
     ("statements", "reason"),
     [
         ("while True: pass", "it took more than 12 s of computing time"),
-        ("import time; time.sleep(1000)", "it ran for more than 30 s"),
+        ("import time; time.sleep(1000)", "it ran for more than 20 s"),
         ("import os; os._exit(0)", "it left no results"),
         ("import os; os._exit(7)", "it ended with exit status 7"),
-        ("import sys; sys.exit()", "VAE/trainer.py:53: your code stops with SystemExit"),
+        ("import sys; sys.exit()", "VAE/trainer.py:48: your code stops with SystemExit"),
         ("import os\nwhile True: os.write(1, b'x' * 1000)", "it printed without end"),
-        ("self.loss_fn(1)", "VAE/trainer.py:53: your code stops with TypeError: "),
-        ("1 / 0", "VAE/trainer.py:53: your code stops with ZeroDivisionError: division by zero"),
+        ("self.loss_fn(1)", "VAE/trainer.py:48: your code stops with TypeError: "),
+        ("1 / 0", "VAE/trainer.py:48: your code stops with ZeroDivisionError: division by zero"),
         ("import torch; self.model.more = torch.nn.Linear(2, 3)", "the trained weights do not fit a new model"),
         (
-            "import torch\nfor one in self.model.parameters(): one.data.fill_(float('inf'))",
+            "import torch\nfor one in self.model.parameters(): one.data.fill_(float('inf'))\nreturn",
             f"its trained weights have NaN or infinity in them: {DIVERGED}",
         ),
         (
@@ -136,7 +136,7 @@ def hostile(statements: str) -> dict[str, bytes]:
     ],
 )
 def test_training_that_comes_to_no_end(statements, reason):
-    small = course(cpu_s=12, wall_s=30, steps=3)
+    small = course(cpu_s=12, wall_s=20 if "sleep" in statements else 200, steps=3)
     trained = train(hostile(statements), "VAE", 0, small, unsafe=not bubblewrap_works())
     assert trained.samples is None
     assert reason in trained.stopped
@@ -169,7 +169,7 @@ def test_drawing_that_comes_to_no_end(statements, reason):
     lines += ["    " + line for line in statements.strip().splitlines()]
     block = "\n".join([*(" " * 8 + line for line in lines), ""])
     codes = changed("VAE/model.py", "        # Block 4: decode z", f"{block}\n        # Block 4: decode z")
-    small = course(steps=2, limits={"cpu_s": 12, "wall_s": 30})
+    small = course(steps=2, limits={"cpu_s": 12, "wall_s": 200})
     trained = train(codes, "VAE", 0, small, unsafe=not bubblewrap_works())
     assert trained.samples is None
     assert reason in trained.stopped
