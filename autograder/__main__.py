@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     handout.set_defaults(run=_release)
     _add_grade(commands)
+    _add_calibrate(commands)
     _add_gradescope(commands)
     return parser
 
@@ -96,6 +97,26 @@ def _add_gradescope(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "--out", type=Path, default=Path("autograder.zip"), metavar="ZIP", help="the zip (default: autograder.zip)"
     )
     gradescope.set_defaults(run=_gradescope)
+
+
+def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="set FID's thresholds from the reference solution's own spread",
+        description="Train the reference solution with every seed of course.toml, as a submission is trained, and "
+        "print the thresholds that follow. Stopped and started again, it goes on.",
+    )
+    calibrate.add_argument("--out", type=Path, default=Path("calibration"), metavar="DIR", help="for the runs' results")
+    calibrate.add_argument("--write", action="store_true", help=f"put the thresholds into {COURSE_FILE}")
+    calibrate.add_argument("--unsafe-no-sandbox", action="store_true", help="without a sandbox: it is your own code")
+    calibrate.set_defaults(run=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from autograder.calibrate import calibrate  # torch takes seconds to load
+
+    root = _repository()
+    calibrate(root / COURSE_FILE, root / REFERENCE, options.out, options.write, options.unsafe_no_sandbox)
 
 
 def _gradescope(options: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """Calibrating FID's thresholds: what the reference solution itself scores over several seeds, and its spread."""
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -13,7 +12,7 @@ from statistics import mean, stdev
 
 from tqdm import tqdm
 
-from autograder.course import COURSE_FILE, Course, read_course
+from autograder.course import Course, read_course
 from autograder.fid_points import Score, score
 from autograder.probing import read_codes
 from autograder.training import chosen_extractor, train
@@ -21,7 +20,6 @@ from coursekit.errors import CourseError
 from coursekit.files import write_atomically
 from coursekit.requirements import PROJECTS
 
-OUT = "calibration"
 DEVIATIONS = 3  # that a run may lie above the mean of the reference's runs, and still pass
 MARGIN = 0.4  # of the mean, where the spread is smaller; so far does the assignment let Inception's FIDs lie above
 DIGITS = 2  # of a threshold
@@ -87,15 +85,6 @@ def calibrate(course_path: Path, reference_dir: Path, out: Path, write: bool, un
     if write:
         _write(course_path, course.fid.extractor, spreads)
         print(f"written to {course_path}")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that `calibrate` takes besides course.toml and the reference solution: out, write, unsafe."""
-    parser.add_argument(
-        "--out", type=Path, default=Path(OUT), metavar="DIR", help=f"for the runs that were made (default: {OUT})"
-    )
-    parser.add_argument("--write", action="store_true", help=f"put the thresholds into {COURSE_FILE}")
-    parser.add_argument("--unsafe", action="store_true", help="train without a sandbox; it is your own code")
 
 
 def threshold_of(fids: Sequence[float]) -> float:

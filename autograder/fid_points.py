@@ -116,7 +116,7 @@ def fid_check(project: str, scores: Sequence[Score], course: Course) -> CheckRes
     check = f"{project.lower()}.fid"
     most = course.points.get(check, 0)
     edge = _number(course.fid.bands[0][0] * course.fid.threshold(project))
-    title = f"the {project}'s samples have an FID below {edge} ({course.fid.extractor})"
+    title = f"The {project}'s samples have an FID below {edge} ({course.fid.extractor})"
     share, message = _judge(project, scores, course)
     return CheckResult(check, title, share == course.fid.bands[0][1], round(share * most, 6), most, message)
 

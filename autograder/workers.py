@@ -46,11 +46,12 @@ def probe(work: Work) -> dict[str, Ran]:
     Raises:
         CourseError: no probe can be run here.
     """
+    prober = _PROBERS.get(work.limits, work.unsafe)
     try:
-        return _PROBERS.get(work.limits, work.unsafe).run(work.codes, work.probes, work.inputs)
+        return prober.run(work.codes, work.probes, work.inputs)
     except CourseError:
-        # The process that the jobs are forked from may have been killed, where memory ran out: with a new one, again.
-        _PROBERS.close()
+        # Once more: the process that the jobs are forked from may have been killed, where memory ran out.
+        _PROBERS.drop(prober)
         return _PROBERS.get(work.limits, work.unsafe).run(work.codes, work.probes, work.inputs)
 
 
@@ -70,13 +71,15 @@ def workers(jobs: int, scheduler: str | None, limits: course.Limits, unsafe: boo
             yield executor
         return
     # From this thread: bubblewrap ends its sandbox with the thread that has started it.
+    _PROBERS.begin()
     _PROBERS.get(limits, unsafe)
     executor = ThreadPoolExecutor(jobs)
     try:
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        _PROBERS.close()
+        _PROBERS.end()  # and with it what still runs, so that the threads have nothing to wait for
+        executor.shutdown()
 
 
 @contextlib.contextmanager
@@ -104,19 +107,37 @@ class _Probers:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._open: dict[tuple[course.Limits, bool], Prober] = {}
         self._stack = contextlib.ExitStack()
+        self._open: dict[tuple[course.Limits, bool], Prober] = {}
+        self._is_over = False
 
     def get(self, limits: course.Limits, unsafe: bool) -> Prober:
         with self._lock:
+            if self._is_over:
+                raise CourseError("grading has been stopped")
             if (limits, unsafe) not in self._open:
                 self._open[limits, unsafe] = self._stack.enter_context(open_prober(limits, unsafe))
             return self._open[limits, unsafe]
 
-    def close(self) -> None:
+    def drop(self, prober: Prober) -> None:
+        """Close a prober that has failed, unless another thread has done so already."""
         with self._lock:
-            self._open.clear()
-            self._stack.close()
+            if prober in self._open.values():
+                self._close()
+
+    def end(self) -> None:
+        """Close it, and let no thread that is still at work open another."""
+        with self._lock:
+            self._is_over = True
+            self._close()
+
+    def begin(self) -> None:
+        """Let probers be opened again."""
+        self._is_over = False
+
+    def _close(self) -> None:
+        self._open.clear()
+        self._stack.close()
 
 
 _PROBERS = _Probers()
