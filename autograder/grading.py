@@ -1,7 +1,7 @@
 """A folder of hand-ins → a gradebook: taking in, running what was handed in, judging, training where that is needed."""
 
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -20,6 +20,7 @@ from autograder.intake import Submission, take_in
 from autograder.judge import JudgeError, Verdict, judge
 from autograder.probing import inputs_by_probe, read_codes
 from autograder.scaffold import build_scaffold
+from autograder.sources import HandIn
 from autograder.store import REFERENCE, STUDENTS, Store, digest
 from autograder.training import train
 from autograder.workers import Work
@@ -108,7 +109,8 @@ def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, opti
     """
     store = Store(out)
     with store.locked(), TemporaryDirectory(prefix="grading-") as scratch:
-        rows = [_row(one) for one in take_in(hand_ins, build_scaffold(reference), course.intake, Path(scratch, "in"))]
+        given, taken = build_scaffold(reference), Path(scratch, "taken")
+        rows = [_row(one) for one in take_in(hand_ins, given, course.intake, taken, _taking_in)]
         try:
             with workers.workers(options.jobs, options.scheduler, course.limits, options.unsafe) as executor:
                 _gather(store, rows, reference, course, options, executor)
@@ -122,6 +124,10 @@ def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, opti
                 write_atomically(out / STUDENTS / row.name / SUMMARY, row.submission.analysis.summary)
         write_gradebook(out, grades, {row.submission.student: row.name for row in rows})
     return grades
+
+
+def _taking_in(hand_ins: Sequence[HandIn]) -> Iterable[HandIn]:
+    return tqdm(hand_ins, desc="taking in", unit="hand-in")
 
 
 def _row(submission: Submission) -> _Row:

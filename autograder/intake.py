@@ -1,7 +1,7 @@
 """A folder of hand-ins → one row for every student, each with a tree that can be graded, or the reason why not."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -60,7 +60,13 @@ class Submission:
     analysis: Analysis | None = None
 
 
-def take_in(folder: Path, scaffold: Mapping[str, bytes], limits: IntakeLimits, scratch: Path) -> list[Submission]:
+def take_in(
+    folder: Path,
+    scaffold: Mapping[str, bytes],
+    limits: IntakeLimits,
+    scratch: Path,
+    progress: Callable[[Sequence[HandIn]], Iterable[HandIn]] = iter,
+) -> list[Submission]:
     """Unpack every hand-in of a folder and lay it over the scaffold. Nothing that one of them holds stops the others.
 
     Args:
@@ -69,6 +75,7 @@ def take_in(folder: Path, scaffold: Mapping[str, bytes], limits: IntakeLimits, s
         limits: what a hand-in may be.
         scratch: an empty or new folder, in which every student gets a folder of its own: `handed_in/` is what was
             handed in, `codes/` what is graded, `summary.txt` and `summary.json` what analyze.py says.
+        progress: gives the hand-ins as it is given them, and shows how far that is.
     Returns:
         one row for every student, in their order.
     Raises:
@@ -85,7 +92,7 @@ def take_in(folder: Path, scaffold: Mapping[str, bytes], limits: IntakeLimits, s
         overlay(None, scaffold, pristine)
         taken: set[str] = set()
         submissions = []
-        for hand_in in hand_ins:
+        for hand_in in progress(hand_ins):
             name = folder_name(hand_in.student, taken)
             taken.add(name.lower())
             submissions.append(_take_one(hand_in, scaffold, pristine, limits, scratch / name))
