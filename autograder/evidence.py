@@ -20,6 +20,7 @@ GAN_PROBES = ("gan_generator", "gan_step")
 ALL_PROBES = VAE_PROBES + GAN_PROBES
 NUMBERS = ArraySpec(None, ("float32", "float64"), finite=False)
 TEXT_LENGTH = 400  # characters of any text that a probe gives
+MOST_BLOCKS = 99  # in a file
 HINTED_LENGTH = 200  # likewise, where a hint says more
 ENDED = "ended.json"
 INPUTS = "inputs"
@@ -211,7 +212,7 @@ def read_failure(said: Mapping[str, object]) -> Failure:
     """
     texts = [_plain(said.get(name, "")) for name in ("type", "message", "where")]
     block = said.get("block", 0)
-    return Failure(*texts, block if isinstance(block, int) else 0)
+    return Failure(*texts, block if type(block) is int and 0 <= block <= MOST_BLOCKS else 0)
 
 
 def _plain(text: object) -> str:

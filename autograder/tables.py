@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 CONVOLUTION, TRANSPOSED = "a convolution", "a transposed convolution"
 CONNECTED, NORM = "a fully connected layer", "batch normalisation"
+SEEN = "seen"  # of a layer: whether it was seen to compute what it says
 USUAL = {"stride": 1, "padding": 0, "output padding": 0, "dilation": 1, "groups": 1}
 GAP = 3  # what a missing or an extra layer weighs, in differences of a layer that is there
 
