@@ -87,3 +87,18 @@ def _gradient(loss: Tensor, player: nn.Module) -> np.ndarray:
     parameters = list(player.parameters())
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
     return as_row(list(found), player).double().numpy()
+
+
+def ways_to_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> np.ndarray:
+    """Gradients that every loss of D's judgements of the fakes sends to G is a sum of, and what an earlier step left.
+
+    Returns:
+        (G's weights, ways): a column for each image, with D before and after its update, in both of its modes.
+    """
+    ways = []
+    for weights_of_D in (inputs["gan_step.D"], updated_D):
+        for is_training in (True, False):
+            netD, netG, _, z = _players(inputs, weights_of_D)
+            judged = netD.train(is_training)(netG(z))
+            ways += [_gradient(one, netG) for one in judged]
+    return np.stack([*ways, np.ones_like(ways[0])], axis=1)

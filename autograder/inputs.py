@@ -31,7 +31,7 @@ def draw_inputs(seed: int) -> dict[str, np.ndarray]:
 
 def _vae_layers(rng: np.random.Generator) -> dict:
     latent_dim = _other_latent_dim(rng)
-    return {"settings": [VAE_DEFAULTS, (1, latent_dim), (3, latent_dim)]}
+    return {"settings": [VAE_DEFAULTS, (1, latent_dim), (3, latent_dim)], "seed": _seed(rng)}
 
 
 def _vae_forward(rng: np.random.Generator) -> dict:
@@ -54,11 +54,16 @@ def _vae_reparameterize(rng: np.random.Generator) -> dict:
 def _vae_losses(rng: np.random.Generator) -> dict:
     batch, latent_dim = 3, 5
     shape = (batch, 1, 32, 32)
-    return {
+    drawn = {
         "target": rng.uniform(0, 1, shape) ** np.array([0.5, 1, 2]).reshape(-1, 1, 1, 1),
         "recon": rng.uniform(0.1, 0.9, shape) ** np.array([2, 1, 0.5]).reshape(-1, 1, 1, 1),
         "mu": rng.normal(0.5, 1, (batch, latent_dim)),
         "log_sigma": rng.normal(-0.2, 0.7, (batch, latent_dim)),
+    }
+    # One of the instances twice: its loss is twice the same, whatever the formula.
+    once, twice = int(rng.integers(batch)), [*range(batch)]
+    return {
+        **{name: values[[*twice, once]] for name, values in drawn.items()},
         # One term of the divergence at a time is large, and all of them together.
         "mu_of_one": np.array([1.7, 0.4, -2.3, 0.9]) + rng.uniform(-0.1, 0.1, 4),
         "log_sigma_of_one": np.array([-0.3, 0.9, 0.5, -1.6]) + rng.uniform(-0.1, 0.1, 4),
@@ -80,6 +85,7 @@ def _gan_generator(rng: np.random.Generator) -> dict:
     inputs = {
         "settings": [GAN_DEFAULTS, (1, latent_dim, hidden_dim), (3, latent_dim, hidden_dim)],
         "size": [1, latent_dim, hidden_dim],
+        "seed": _seed(rng),
         "z_train": rng.standard_normal((6, latent_dim, 1, 1)),
         "z_eval": rng.standard_normal((3, latent_dim, 1, 1)),
     }
@@ -112,6 +118,10 @@ def _gan_step(rng: np.random.Generator) -> dict:
 
 def _other_latent_dim(rng: np.random.Generator) -> int:
     return int(rng.integers(5, 10))
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
 
 
 def _images(rng: np.random.Generator, batch: int) -> np.ndarray:

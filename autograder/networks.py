@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograder.evidence import Failure, Findings, NotSeen
-from autograder.tables import CONNECTED, NORM, Row, align, vae_decoder, vae_encoder
+from autograder.tables import CONNECTED, NORM, SEEN, Row, align, vae_decoder, vae_encoder
 
 NO_ACTIVATION, SOMETHING_ELSE = "no activation", "something else"
 
@@ -65,7 +65,7 @@ class Network:
         """What the layer of a row has that the row doesn't ask for, what stands behind it left aside.
 
         Raises:
-            NotSeen: the row's layer is missing because the network stopped before.
+            NotSeen: the row's layer is missing, or did not run, because the network stopped before.
         """
         row, found = self.rows[index], self._found[index]
         if found is None:
@@ -79,6 +79,10 @@ class Network:
             before = self._found[index - 1]
             if before != found - 1 or self.layers[before]["outputs"] != self.rows[index - 1].outputs:
                 differences = [one for one in differences if " in; " not in one]
+        if not differences and not layer.get(SEEN, True):
+            if not layer["ran"]:
+                raise NotSeen(row.name, self.failure)
+            return [f"asks for {row.kind}; what yours gives is not what such a layer computes"]
         return differences
 
     def stands_behind(self, index: int) -> str:
@@ -89,7 +93,7 @@ class Network:
         """
         found = self._found[index]
         behind = None if found is None else self.behind[found]
-        if behind is None:
+        if behind is None or not self.layers[found].get(SEEN, True):
             raise NotSeen(self.rows[index].name, self.failure)
         return behind
 
@@ -102,6 +106,13 @@ class Network:
         """The batch normalisations behind the layer of a row."""
         found = self._found[index]
         return [] if found is None else self.normed[found]
+
+    def is_right(self, index: int) -> bool:
+        """Whether the layer of a row is there, and as the row asks."""
+        try:
+            return self._found[index] is not None and not self.differences(index)
+        except NotSeen:
+            return False
 
     def left_over(self) -> list[dict]:
         """Layers that no row has."""
@@ -177,8 +188,9 @@ def _network(
         names, norms = [], []
         given, at = f"{name}.{layer['index']}.given", layer["index"] + 1
         while at < len(ran) and ran[at]["kind"] == NORM:
-            names += [_between(findings, given, f"{name}.{at}.taken"), "BN"]
-            norms.append(ran[at])
+            is_one = ran[at].get(SEEN, True)
+            names += [_between(findings, given, f"{name}.{at}.taken"), "BN" if is_one else SOMETHING_ELSE]
+            norms += [ran[at]] * is_one
             given, at = f"{name}.{at}.given", at + 1
         names.append(_between(findings, given, f"{name}.{at}.taken" if at < len(ran) else output))
         behind.append(None if None in names else _in_words(names))

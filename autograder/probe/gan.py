@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from autograder.probe.layers import Watch, carry, note_layers, watch
+from autograder.probe.layers import ALL_KINDS, Watch, carry, note_layers, watch
 from autograder.probe.players import Judge, Painter, as_row, with_weights
 from autograder.probe.project import Project
 from autograder.probe.record import Record, number, several, tensor
@@ -17,18 +17,19 @@ REPORTED = ("loss_D", "loss_G", "D_x", "D_G_z1", "D_G_z2")
 def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record) -> None:
     """Note the generator's layers for some sizes, and its images with the weights that are given.
 
-    Inputs: "settings", (runs, 3): num_channels, latent_dim, hidden_dim; "z_train", "z_eval", "size"; "weight.0" and so
-    on, and for a batch normalisation "bias.0" too, in the order in which the layers run.
+    Inputs: "settings", (runs, 3): num_channels, latent_dim, hidden_dim; "seed" of the layers' weights; "z_train",
+    "z_eval", "size"; "weight.0" and so on, and for a batch normalisation "bias.0" too, in the order in which the layers
+    run. The first two runs' arrays are noted.
     """
     make = project.get("model", "Generator")
     for run, sizes in enumerate(inputs["settings"].tolist()):
         with record.part(f"{run}.make", project):
-            model, seen = make(*sizes), Watch()
+            model, seen = make(*sizes), Watch(int(inputs["seed"]))
             with record.part(f"{run}.z", project), seen:
                 images = _generate(model, torch.randn(4, sizes[1], 1, 1), sizes[0])
                 if run == 0:
                     record.array(f"{run}.z.images", images)
-            note_layers(record, f"{run}.z", seen.layers, run == 0)
+            note_layers(record, f"{run}.z", seen.layers, ALL_KINDS if run < 2 else ())
     with record.part("carry", project):
         z_train, z_eval = inputs["z_train"], inputs["z_eval"]
         channels, latent_dim, hidden_dim = inputs["size"].tolist()

@@ -4,6 +4,7 @@ Seen from the operations that PyTorch carries out, so that neither a layer's nam
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autograder.probe.record import Record
+from autograder.probe.weights import drawn_weights
 
 CONVOLUTION, TRANSPOSED = "a convolution", "a transposed convolution"
 CONNECTED, NORM = "a fully connected layer", "batch normalisation"
+ALL_KINDS = (CONVOLUTION, TRANSPOSED, CONNECTED, NORM)
 _ATEN = torch.ops.aten
 
 
@@ -41,16 +44,23 @@ class Layer:
 
 
 class Watch(TorchDispatchMode):
-    """Inside `with Watch() as watch`, every layer that runs for the first time is added to `watch.layers`."""
+    """Inside `with Watch() as watch`, every layer that runs for the first time is added to `watch.layers`.
 
-    def __init__(self):
+    Args:
+        seed: of the weights that each layer is given before it runs; None where it keeps its own.
+    """
+
+    def __init__(self, seed: int | None = None):
         super().__init__()
         self.layers: list[Layer] = []
+        self._seed = seed
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """Carry one operation out, and note it where it is a layer."""
         layer = _layer(operation, args)
         if layer is not None and layer.key not in {one.key for one in self.layers}:
+            if self._seed is not None and layer.facts["kind"] != NORM:
+                _draw(layer, self._seed, len(self.layers))
             self.layers.append(layer)
         else:
             layer = None
@@ -60,16 +70,22 @@ class Watch(TorchDispatchMode):
         return result
 
 
+def _draw(layer: Layer, seed: int, index: int) -> None:
+    values = drawn_weights(seed, index, layer.weight.shape, layer.facts["outputs"])
+    with torch.no_grad(), suppress(RuntimeError):  # weights that lie upon each other can't be overwritten
+        layer.weight.copy_(torch.from_numpy(values))
+
+
 def memory(values: Tensor) -> int:
     """Where a tensor's numbers lie."""
     return values.untyped_storage().data_ptr()
 
 
-def note_layers(record: Record, name: str, layers: Sequence[Layer], arrays: bool) -> None:
-    """Write down layers as the fact `name`, and, where `arrays` says so, what went into each and what came out."""
+def note_layers(record: Record, name: str, layers: Sequence[Layer], kinds: Sequence[str]) -> None:
+    """Write down layers as the fact `name`, and what went into those of some kinds and what came out."""
     record.fact(name, [{**layer.facts, "key": str(layer.key), "ran": layer.given is not None} for layer in layers])
-    if arrays:
-        for index, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
+        if layer.facts["kind"] in kinds:
             record.array(f"{name}.{index}.taken", layer.taken)
             if layer.given is not None:
                 record.array(f"{name}.{index}.given", layer.given)

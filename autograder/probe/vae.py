@@ -1,12 +1,23 @@
 """What is seen of a student's VAE."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from autograder.probe.layers import Layer, NotCarried, Watch, as_row, carry, memory, note_layers, watch
+from autograder.probe.layers import (
+    ALL_KINDS,
+    CONNECTED,
+    Layer,
+    NotCarried,
+    Watch,
+    as_row,
+    carry,
+    memory,
+    note_layers,
+    watch,
+)
 from autograder.probe.noise import GivenNoise
 from autograder.probe.project import Project
 from autograder.probe.record import Record, number, several, tensor
@@ -18,14 +29,17 @@ NEVER = 10**6  # steps between two entries of the curves, or two checkpoints
 def probe_layers(project: Project, inputs: dict[str, Tensor], record: Record) -> None:
     """Note the layers that forward(x) and forward(z=z) run, for every pair of num_channels and latent_dim.
 
-    Inputs: "settings", (runs, 2). The first run's arrays are noted too.
+    Inputs: "settings", (runs, 2), and "seed" of the layers' weights. The first run's arrays are noted too, and those of
+    the second's connected layers, which latent_dim changes.
     """
+    seed = int(inputs["seed"])
     for run, (channels, latent_dim) in enumerate(inputs["settings"].tolist()):
         with record.part(f"{run}.make", project):
             model = project.get("model", "VAE")(channels, latent_dim)
             x, z = torch.rand(2, channels, 32, 32), torch.randn(2, latent_dim)
-            _note_run(project, record, f"{run}.x", lambda model=model, x=x: _reconstruct(model, x), run == 0, model)
-            _note_run(project, record, f"{run}.z", lambda model=model, z=z: _decode(model, z), run == 0, model)
+            kinds = (ALL_KINDS, (CONNECTED,), ())[min(run, 2)]
+            _note_run(project, record, f"{run}.x", lambda model=model, x=x: _reconstruct(model, x), kinds, model, seed)
+            _note_run(project, record, f"{run}.z", lambda model=model, z=z: _decode(model, z), kinds, model, seed)
 
 
 def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -> None:
@@ -205,9 +219,11 @@ class _OneStep:
         yield self._images.clone()
 
 
-def _note_run(project: Project, record: Record, name: str, run, arrays: bool, model: nn.Module) -> None:
+def _note_run(
+    project: Project, record: Record, name: str, run, kinds: Sequence[str], model: nn.Module, seed: int
+) -> None:
     """Run one branch of forward, and note its layers whether or not it comes to its end."""
-    seen, sampled_at = Watch(), []
+    seen, sampled_at = Watch(seed), []
     original = model.reparameterize
 
     def noted(*args, **kwargs):
@@ -217,12 +233,12 @@ def _note_run(project: Project, record: Record, name: str, run, arrays: bool, mo
     model.reparameterize = noted
     with record.part(name, project), seen:
         answer = run()
-        if arrays:
+        if kinds == ALL_KINDS:
             names = ANSWERS if name.endswith(".x") else ("images",)
             for what, values in zip(names, answer if isinstance(answer, tuple) else (answer,), strict=True):
                 record.array(f"{name}.{what}", values)
     model.reparameterize = original
-    note_layers(record, name, seen.layers, arrays)
+    note_layers(record, name, seen.layers, kinds)
     record.fact(f"{name}.sampled_at", sampled_at[0] if sampled_at else None)
 
 

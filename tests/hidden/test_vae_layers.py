@@ -7,6 +7,7 @@ from autograder.checks import Waits, check, close, fail, mistake, same
 from autograder.evidence import NotSeen
 from autograder.inputs import VAE_DEFAULTS
 from autograder.networks import Network, vae_networks
+from autograder.tables import CONNECTED
 
 ENCODER, DECODER = 0, 1
 ENC_6 = 5
@@ -64,6 +65,8 @@ def decoder_rows(submission, row):
 @check("The VAE has no layers that the table hasn't", points="vae.no_other_layers", probe="vae_layers")
 def no_other_layers(submission):
     networks = vae_networks(submission, 0, *VAE_DEFAULTS)
+    if not any(network.is_right(index) for network in networks for index in range(len(network.rows))):
+        raise Waits("vae.enc_1")  # of no layers at all, none is too many
     for network, name in zip(networks, ("encoder", "decoder"), strict=True):
         for layer in network.left_over():
             if network.layers.index(layer) < len(network.rows) or not network.failure:
@@ -77,6 +80,7 @@ def latent_dim_is_honoured(submission, inputs, remark):
     channels, latent_dim = inputs["vae_layers.settings"][1].tolist()
     usual = vae_networks(submission, 0, *VAE_DEFAULTS)
     other = vae_networks(submission, 1, channels, latent_dim)
+    has_seen = False
     for at_default, at_other in zip(usual, other, strict=True):
         for index, row in enumerate(at_other.rows):
             try:
@@ -89,6 +93,9 @@ def latent_dim_is_honoured(submission, inputs, remark):
                 raise
             if wrong:
                 fail(f"with latent_dim {latent_dim} row {row.name} {wrong[0]}: latent_dim is written into the code")
+            has_seen |= row.kind == CONNECTED
+    if not has_seen:
+        raise Waits("vae.enc_5")  # no right row tells
     for part in ("1.x", "1.z"):
         if part in submission.failures and part.replace("1", "0", 1) not in submission.failures:
             raise NotSeen(part, submission.failures[part])
