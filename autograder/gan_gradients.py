@@ -22,6 +22,7 @@ class Halves:
     losses: dict[tuple[str, float], float]
     mixed: np.ndarray  # both halves judged as one batch
     smoothed: np.ndarray  # the real half with a label of 0.9
+    in_evaluation: np.ndarray  # both halves judged in evaluation mode
     D_x: float
     D_G_z1: float
     to_G: np.ndarray  # what the fake half sends to G, where it isn't detached
@@ -33,6 +34,7 @@ class Answers:
 
     gradients: dict[str, np.ndarray]
     loss: float
+    D_x: float
     D_G_z2: float
 
 
@@ -45,11 +47,15 @@ def step_of_D(inputs: dict[str, np.ndarray]) -> Halves:
     both = netD(torch.cat([real, fake.detach()]))
     mixed = _loss(both[: len(real)], REAL) + _loss(both[len(real) :], FAKE)
     smoothed = _loss(judged["real"], 0.9) + losses["fake", FAKE]
+    calm, *_ = _players(inputs, inputs["gan_step.D"])
+    calm.eval()
+    in_evaluation = _loss(calm(real), REAL) + _loss(calm(fake.detach()), FAKE)
     return Halves(
         {key: _gradient(loss, netD) for key, loss in losses.items()},
         {key: loss.item() for key, loss in losses.items()},
         _gradient(mixed, netD),
         _gradient(smoothed, netD),
+        _gradient(in_evaluation, calm),
         judged["real"].mean().item(),
         judged["fake"].mean().item(),
         _gradient(_loss(netD(fake), FAKE), netG),
@@ -58,7 +64,7 @@ def step_of_D(inputs: dict[str, np.ndarray]) -> Halves:
 
 def step_of_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> Answers:
     """What G's step may give, with the D that the student's step has made, right or wrong as that may be."""
-    netD, netG, _, z = _players(inputs, updated_D)
+    netD, netG, real, z = _players(inputs, updated_D)
     before, *_ = _players(inputs, inputs["gan_step.D"])
     fake = netG(z)
     judged = netD(fake)
@@ -68,15 +74,24 @@ def step_of_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> Answers:
         "found out": _loss(judged, FAKE),
         "wrong sign": -_loss(judged, REAL),
         "before": _loss(before(fake), REAL),
+        "in evaluation": _loss(_in_evaluation(inputs, updated_D)(fake), REAL),
     }
     gradients = {name: _gradient(loss, netG) for name, loss in losses.items()}
-    return Answers(gradients, losses["right"].item(), judged.mean().item())
+    return Answers(gradients, losses["right"].item(), netD(real).mean().item(), judged.mean().item())
 
 
 def _players(inputs: dict[str, np.ndarray], weights_of_D: np.ndarray) -> tuple[nn.Module, nn.Module, Tensor, Tensor]:
     netD = with_weights(Judge(), torch.from_numpy(np.asarray(weights_of_D, dtype=np.float32)))
     netG = with_weights(Painter(), torch.from_numpy(inputs["gan_step.G"]))
     return netD, netG, torch.from_numpy(inputs["gan_step.real"]), torch.from_numpy(inputs["gan_step.z"])
+
+
+def _in_evaluation(inputs: dict[str, np.ndarray], weights_of_D: np.ndarray) -> nn.Module:
+    """A D in evaluation mode, with the statistics that are left when it has judged the two halves of its step."""
+    netD, netG, real, z = _players(inputs, inputs["gan_step.D"])
+    with torch.no_grad():
+        netD(real), netD(netG(z))
+    return with_weights(netD, torch.from_numpy(np.asarray(weights_of_D, dtype=np.float32))).eval()
 
 
 def _loss(judged: Tensor, label: float) -> Tensor:
@@ -97,8 +112,9 @@ def ways_to_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> np.ndarra
     """
     ways = []
     for weights_of_D in (inputs["gan_step.D"], updated_D):
-        for is_training in (True, False):
-            netD, netG, _, z = _players(inputs, weights_of_D)
-            judged = netD.train(is_training)(netG(z))
-            ways += [_gradient(one, netG) for one in judged]
+        netD, netG, _, z = _players(inputs, weights_of_D)
+        untouched, *_ = _players(inputs, weights_of_D)
+        fake = netG(z)
+        for judge in (netD, untouched.eval(), _in_evaluation(inputs, weights_of_D)):
+            ways += [_gradient(one, netG) for one in judge(fake)]
     return np.stack([*ways, np.ones_like(ways[0])], axis=1)

@@ -31,6 +31,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "ReLU + Sigmoid": lambda x: _sigmoid(_relu(x)),
     "ReLU + Tanh": lambda x: np.tanh(_relu(x)),
     "Sigmoid twice": lambda x: _sigmoid(_sigmoid(x)),
+    "Tanh twice": lambda x: np.tanh(np.tanh(x)),
     "(Tanh + 1) / 2": lambda x: (np.tanh(x) + 1) / 2,
     "2 Sigmoid - 1": lambda x: 2 * _sigmoid(x) - 1,
     "ELU": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),

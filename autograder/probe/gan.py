@@ -24,7 +24,8 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
     make = project.get("model", "Generator")
     for run, sizes in enumerate(inputs["settings"].tolist()):
         with record.part(f"{run}.make", project):
-            model, seen = make(*sizes), Watch(int(inputs["seed"]))
+            model = make(*sizes)
+            seen = Watch(model, int(inputs["seed"]))
             with record.part(f"{run}.z", project), seen:
                 images = _generate(model, torch.randn(4, sizes[1], 1, 1), sizes[0])
                 if run == 0:
@@ -34,7 +35,7 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
         z_train, z_eval = inputs["z_train"], inputs["z_eval"]
         channels, latent_dim, hidden_dim = inputs["size"].tolist()
         model = make(channels, latent_dim, hidden_dim).eval()
-        _, layers = watch(lambda: _generate(model, z_train, channels))
+        _, layers = watch(model, lambda: _generate(model, z_train, channels))
         rows = []
         while f"weight.{len(rows)}" in inputs:
             parts = {part: inputs.get(f"{part}.{len(rows)}") for part in ("weight", "bias")}
@@ -43,6 +44,7 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
         record.fact("carried", True)
         record.array("train", _generate(model.train(), z_train, channels))
         record.array("eval", _generate(model.eval(), z_eval, channels))
+        record.array("eval_as_train", _generate(model.train(), z_eval, channels))
 
 
 def probe_step(project: Project, inputs: dict[str, Tensor], record: Record) -> None:
@@ -86,6 +88,7 @@ def probe_step(project: Project, inputs: dict[str, Tensor], record: Record) -> N
         for hook in hooks:
             hook.remove()
     record.fact("steps", steps)
+    record.fact("in training mode", {name: net.training for name, net in players.items()})
     record.fact("judged again", bool(calls) and netD.num_calls > calls[0])
 
 

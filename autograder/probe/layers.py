@@ -18,6 +18,8 @@ CONVOLUTION, TRANSPOSED = "a convolution", "a transposed convolution"
 CONNECTED, NORM = "a fully connected layer", "batch normalisation"
 ALL_KINDS = (CONVOLUTION, TRANSPOSED, CONNECTED, NORM)
 _ATEN = torch.ops.aten
+_PRODUCTS = (_ATEN.addmm.default, _ATEN.mm.default, _ATEN.bmm.default)
+_ADDITIONS = (_ATEN.add.Tensor, _ATEN.add_.Tensor)
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Layer:
     Attributes:
         facts: kind, inputs, outputs, and the geometry or the settings that its kind has.
         weight, bias, mean, var: they share their memory with the student's; the last two are batch normalisation's.
+        turned: the student multiplies the other way round, W @ x, so that the instances are columns.
     """
 
     facts: dict[str, object]
@@ -36,6 +39,12 @@ class Layer:
     given: Tensor | None = None
     mean: Tensor | None = None
     var: Tensor | None = None
+    turned: bool = False
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it is a product of matrices."""
+        return self.facts["kind"] == CONNECTED
 
     @property
     def key(self) -> int:
@@ -44,20 +53,23 @@ class Layer:
 
 
 class Watch(TorchDispatchMode):
-    """Inside `with Watch() as watch`, every layer that runs for the first time is added to `watch.layers`.
+    """Inside `with Watch(model) as watch`, every layer that runs for the first time is added to `watch.layers`.
 
     Args:
+        model: its parameters tell the weights of a product from what it takes.
         seed: of the weights that each layer is given before it runs; None where it keeps its own.
     """
 
-    def __init__(self, seed: int | None = None):
+    def __init__(self, model: nn.Module, seed: int | None = None):
         super().__init__()
         self.layers: list[Layer] = []
+        self._model = model
         self._seed = seed
+        self._result: Tensor | None = None  # of the last layer: as long as it is kept, its memory is no other's
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """Carry one operation out, and note it where it is a layer."""
-        layer = _layer(operation, args)
+        layer = _layer(operation, args, self._model)
         if layer is not None and layer.key not in {one.key for one in self.layers}:
             if self._seed is not None and layer.facts["kind"] != NORM:
                 _draw(layer, self._seed, len(self.layers))
@@ -66,8 +78,27 @@ class Watch(TorchDispatchMode):
             layer = None
         result = operation(*args, **(kwargs or {}))
         if layer is not None:
-            layer.given = (result[0] if isinstance(result, tuple) else result).clone()
+            self._result = result[0] if isinstance(result, tuple) else result
+            layer.given = _in_rows(self._result, layer.turned).clone() if layer.is_product else self._result.clone()
+        elif operation in _ADDITIONS and not kwargs:
+            self._note_bias(args, result)
         return result
+
+    def _note_bias(self, terms: tuple, result: Tensor) -> None:
+        """Note a parameter that is added to what the last layer gave, a product alone, as its bias."""
+        last = self.layers[-1] if self.layers else None
+        if last is None or last.given is None or last.bias is not None or not last.is_product:
+            return
+        if not all(isinstance(one, Tensor) for one in terms):
+            return
+        term, bias = terms if memory(terms[0]) == memory(self._result) else terms[::-1]
+        if memory(term) != memory(self._result) or sizes_of(self._model).get(memory(bias)) != last.facts["outputs"]:
+            return
+        for turned in (False, True):
+            given = _in_rows(term, turned)
+            if given.shape == last.given.shape and torch.equal(given, last.given):  # nothing has changed it in place
+                last.bias, last.given = bias, _in_rows(result, turned).clone()
+                return
 
 
 def _draw(layer: Layer, seed: int, index: int) -> None:
@@ -81,6 +112,12 @@ def memory(values: Tensor) -> int:
     return values.untyped_storage().data_ptr()
 
 
+def sizes_of(model: nn.Module) -> dict[int, int]:
+    """Where the parameters' numbers lie, and how many they are; lazy layers have none before they run."""
+    made = [one for one in model.parameters() if not isinstance(one, nn.parameter.UninitializedParameter)]
+    return {memory(parameter): parameter.numel() for parameter in made}
+
+
 def note_layers(record: Record, name: str, layers: Sequence[Layer], kinds: Sequence[str]) -> None:
     """Write down layers as the fact `name`, and what went into those of some kinds and what came out."""
     record.fact(name, [{**layer.facts, "key": str(layer.key), "ran": layer.given is not None} for layer in layers])
@@ -91,9 +128,9 @@ def note_layers(record: Record, name: str, layers: Sequence[Layer], kinds: Seque
                 record.array(f"{name}.{index}.given", layer.given)
 
 
-def watch(run: Callable[[], object]) -> tuple[object, list[Layer]]:
+def watch(model: nn.Module, run: Callable[[], object]) -> tuple[object, list[Layer]]:
     """Run student code: what it gives, and the layers that ran."""
-    with Watch() as seen:
+    with Watch(model) as seen:
         return run(), seen.layers
 
 
@@ -112,8 +149,7 @@ def carry(model: nn.Module, layers: Sequence[Layer], rows: Sequence[dict[str, Te
     """
     if len(layers) != len(rows):
         raise NotCarried(f"{len(layers)} layers ran, where there are weights for {len(rows)}")
-    made = [one for one in model.parameters() if not isinstance(one, nn.parameter.UninitializedParameter)]
-    sizes = {memory(parameter): parameter.numel() for parameter in made}
+    sizes = sizes_of(model)
     with torch.no_grad():
         for number, (layer, row) in enumerate(zip(layers, rows, strict=True), 1):
             if layer.weight is None or sizes.get(layer.key) != layer.weight.numel():
@@ -139,7 +175,13 @@ def as_row(layer: Layer, values: Tensor) -> Tensor:
     return values.t() if layer.facts["kind"] == CONNECTED else values
 
 
-def _layer(operation, args: tuple) -> Layer | None:
+def _in_rows(result: Tensor, turned: bool) -> Tensor:
+    """What a product gives, with one row for each instance."""
+    rows = result.reshape(result.shape[-2:])
+    return rows.t() if turned else rows
+
+
+def _layer(operation, args: tuple, model: nn.Module) -> Layer | None:
     if operation is _ATEN.convolution.default:
         taken, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args
         inputs, outputs = weight.shape[1] * groups, weight.shape[0]
@@ -157,10 +199,19 @@ def _layer(operation, args: tuple) -> Layer | None:
             "groups": [groups],
         }
         return Layer(facts, weight.detach(), bias, taken.clone())
-    if operation in (_ATEN.addmm.default, _ATEN.mm.default):
+    if operation in _PRODUCTS:
         taken, weight = args[-2:]
+        if taken.dim() == 3:
+            if len(taken) != 1:
+                return None
+            taken, weight = taken[0], weight[0]
+        sizes = sizes_of(model)
+        turned = memory(taken) in sizes and memory(weight) not in sizes
+        if turned:
+            taken, weight = weight.t(), taken.t()
         facts = {"kind": CONNECTED, "inputs": weight.shape[0], "outputs": weight.shape[1]}
-        return Layer(facts, weight.detach(), args[0] if len(args) == 3 else None, taken.clone())
+        bias = args[0] if operation is _ATEN.addmm.default else None
+        return Layer(facts, weight.detach(), bias, taken.clone(), turned=turned)
     if operation is _ATEN.native_batch_norm.default:
         taken, weight, bias, mean, var, _, momentum, eps = args
         facts = {

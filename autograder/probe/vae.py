@@ -57,13 +57,13 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
     for mode in ("train", "eval"):
         model.train(mode == "train")
         with record.part(f"{mode}.x", project):
-            (recon, mu, log_sigma), layers = watch(lambda: _reconstruct(model, x))
+            (recon, mu, log_sigma), layers = watch(model, lambda: _reconstruct(model, x))
             record.array(f"{mode}.mu", mu)
             record.array(f"{mode}.log_sigma", log_sigma)
             record.array(f"{mode}.recon", recon)
             keys = set()
             with record.part(f"{mode}.z", project):
-                keys = {layer.key for layer in watch(lambda: _decode(model, z))[1]}
+                keys = {layer.key for layer in watch(model, lambda: _decode(model, z))[1]}
             # Where forward(z=z) does not run, the decoder's first layer is known by what it takes.
             decoders = [layer for layer in layers if layer.key in keys] or layers
             decoded = next((layer.taken for layer in decoders if layer.taken.shape == mu.shape), None)
@@ -72,7 +72,7 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
                 with record.part(f"{mode}.again", project):
                     record.array(f"{mode}.again", _decode(model, decoded))
         with record.part(f"{mode}.z", project):
-            images, layers = watch(lambda: _decode(model, z))
+            images, layers = watch(model, lambda: _decode(model, z))
             record.array(f"{mode}.images", images)
             if layers:
                 record.array(f"{mode}.z_taken", layers[0].taken)
@@ -169,8 +169,11 @@ def probe_step(project: Project, inputs: dict[str, Tensor], record: Record) -> N
     def before_step(*_) -> None:
         steps.append(None)
         if len(steps) == 1:
-            found = {key: one.grad if one.grad is not None else one * 0 for key, one in parameters.items()}
-            by_rows("gradient", {key: values.detach().contiguous() for key, values in found.items()})
+            found = {key: torch.zeros_like(one) for key, one in parameters.items()}  # lying as the weights do
+            for key, one in parameters.items():
+                if one.grad is not None:
+                    found[key].copy_(one.grad)
+            by_rows("gradient", found)
 
     hook = register_optimizer_step_pre_hook(before_step)
     try:
@@ -223,7 +226,7 @@ def _note_run(
     project: Project, record: Record, name: str, run, kinds: Sequence[str], model: nn.Module, seed: int
 ) -> None:
     """Run one branch of forward, and note its layers whether or not it comes to its end."""
-    seen, sampled_at = Watch(seed), []
+    seen, sampled_at = Watch(model, seed), []
     original = model.reparameterize
 
     def noted(*args, **kwargs):
@@ -260,7 +263,7 @@ def _decode(model: nn.Module, z: Tensor) -> Tensor:
 def _carry_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, list[Layer]]:
     """Carry the given weights into the decoder; returns the one layer of every row."""
     rows = _rows(inputs, "Dec-")
-    _, ran = watch(lambda: _decode(model, torch.randn(2, len(rows["Dec-1"]))))
+    _, ran = watch(model, lambda: _decode(model, torch.randn(2, len(rows["Dec-1"]))))
     if len(ran) != len(rows):
         raise NotCarried(f"{len(ran)} layers ran in the decoder, where there are weights for {len(rows)}")
     carry(model, ran, [{"weight": weight} for weight in rows.values()])
@@ -270,8 +273,8 @@ def _carry_decoder(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, lis
 def _carry_encoder(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, list[Layer]]:
     """Carry the given weights into the encoder; returns the layers of every row, two where Enc-6 has two heads."""
     rows = _rows(inputs, "Enc-")
-    (_, mu, _), ran = watch(lambda: _reconstruct(model, torch.rand(2, rows["Enc-1"].shape[1], 32, 32)))
-    _, decoder = watch(lambda: _decode(model, torch.randn(2, mu.shape[1])))
+    (_, mu, _), ran = watch(model, lambda: _reconstruct(model, torch.rand(2, rows["Enc-1"].shape[1], 32, 32)))
+    _, decoder = watch(model, lambda: _decode(model, torch.randn(2, mu.shape[1])))
     keys = {layer.key for layer in decoder}
     *first, last = rows
     encoder = [layer for layer in ran if layer.key not in keys]

@@ -18,7 +18,7 @@ def _once() -> None:
         nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ConvTranspose2d(2, 1, 3), nn.Flatten(), nn.Linear(64, 1)
     )
     with GivenNoise(torch.zeros(1)):
-        loss, _ = watch(lambda: net(torch.zeros(2, 1, 8, 8)).sum())
+        loss, _ = watch(net, lambda: net(torch.zeros(2, 1, 8, 8)).sum())
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
     loss.backward()
     optimizer.step()

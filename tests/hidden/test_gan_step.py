@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autograder.checks import check, close, fail, mistake, same
+from autograder.checks import adams_first_step, check, close, fail, mistake, same
 from autograder.evidence import Failure, Findings, NotSeen
 from autograder.gan_gradients import FAKE, REAL, Answers, Halves, step_of_D, step_of_G
 
 USED_TWICE = "backward through the graph a second time"
 CHANGED_MEANWHILE = "modified by an inplace operation"
-NOTICEABLE = 1e-3  # of the largest gradient, as in the VAE's step
 IN_THE_SUM = 0.02  # how exactly the shares of the halves are known
 
 
@@ -33,6 +32,7 @@ def d_accumulates(submission, inputs, halves):
     real, fake = halves.gradients["real", REAL], halves.gradients["fake", FAKE]
     mistake(got, np.zeros_like(got), "no gradient reaches D before its update: a backward pass is missing")
     mistake(got, halves.mixed, "real and fake images are judged as one batch, in which batch normalisation mixes them")
+    mistake(got, halves.in_evaluation, "D judges in evaluation mode, with statistics that it has kept")
     mistake(got, halves.smoothed, "real images have the label 0.9, not 1")
     mistake(got, (real + fake) / 2, "the two halves are averaged, and should be added up")
     mistake(got, (real + fake) * 2, "both halves count twice")
@@ -71,14 +71,18 @@ def d_fake_half(submission, halves):
     probe="gan_step",
     after=(d_real_half, d_fake_half),
 )
-def d_update(submission, reference, inputs):
-    judge_update("D", submission, reference, inputs)
+def d_update(submission, inputs):
+    judge_update("D", submission, inputs)
 
 
-@check("A training step comes to its end, with one update of each player", points="gan.one_step_each", probe="gan_step")
+@check(
+    "A training step comes to its end, with one update of each player, and both left in training mode",
+    points="gan.one_step_each",
+    probe="gan_step",
+)
 def one_step_each(submission):
     if "gradient.G" not in submission:
-        failure = submission.failures.get("step")
+        failure = submission.failures.get("step") or submission.failures.get("gradient.G")
         if failure is None:
             fail("G is never updated")
         raise NotSeen("gradient.G", replace(failure, hint=hint_at(failure, submission.fact("judged again"))))
@@ -86,6 +90,9 @@ def one_step_each(submission):
         fail(f"G is updated {submission.fact('steps')['G']} times in one training step, and should be once")
     if not submission.fact("judged again"):
         fail("block 3 uses a judgement from before D's update: there D is to judge the fakes again")
+    for player, training in submission.fact("in training mode").items():
+        if not training:
+            fail(f"the step leaves {player} in evaluation mode, in which the next one goes on: call train() again")
 
 
 @check("No gradient of D's step is in G's update", points="gan.no_leak", probe="gan_step", after=one_step_each)
@@ -116,6 +123,7 @@ def g_gradient(submission, answers, inputs):
         "found out": "the fakes have the label of fakes, so that G learns to be found out",
         "wrong sign": "the loss of G has the wrong sign",
         "before": "D judges as it did before its update: let it judge the fakes again",
+        "in evaluation": "D judges in evaluation mode, with statistics that it has kept",
     }.items():
         mistake(got, answers.gradients[name], sentence)
     mistake(got, right * len(inputs["gan_step.real"]), "the loss of G is summed over the batch, not averaged")
@@ -130,8 +138,8 @@ def g_gradient(submission, answers, inputs):
     probe="gan_step",
     after=(d_update, g_gradient),
 )
-def g_update(submission, reference, inputs):
-    judge_update("G", submission, reference, inputs)
+def g_update(submission, inputs):
+    judge_update("G", submission, inputs)
 
 
 @check(
@@ -158,8 +166,9 @@ def loss_G(submission, answers, inputs):
 
 
 @check("train_step returns the mean of D(x)", points="gan.D_x", probe="gan_step")
-def D_x(submission, halves, inputs):
-    judge_mean(submission, inputs, "D_x", halves.D_x, {"of the fakes, D(G(z))": halves.D_G_z1})
+def D_x(submission, halves, answers, inputs):
+    others = {"of the fakes, D(G(z))": halves.D_G_z1, "after D's update": answers.D_x if answers else np.nan}
+    judge_mean(submission, inputs, "D_x", halves.D_x, others)
 
 
 @check(
@@ -204,14 +213,12 @@ def judge_half(half: str, right: float, wrong: float, sentence: str) -> None:
         fail(f"the {half} half counts {right:.3g} times with the right label and {wrong:.3g} times with the wrong one")
 
 
-def judge_update(player: str, submission: Findings, reference: Findings, inputs: dict[str, np.ndarray]) -> None:
-    """Fail unless the optimizer's step changes a player's weights as the reference's does."""
-    gradient = reference[f"gradient.{player}"]
-    told = np.abs(gradient) > NOTICEABLE * np.abs(gradient).max()
-    before = inputs[f"gan_step.{player}"].astype(float)
-    got, expected = ((side[f"after.{player}"] - before)[told] for side in (submission, reference))
+def judge_update(player: str, submission: Findings, inputs: dict[str, np.ndarray]) -> None:
+    """Fail unless the optimizer's step is Adam's first one, for the gradient that the player has."""
+    got = submission[f"after.{player}"] - inputs[f"gan_step.{player}"].astype(float)
     mistake(got, np.zeros_like(got), f"the update leaves {player} as it was")
-    same(got, expected, f"what the update changes in {player}", tolerance=0.02)
+    expected = adams_first_step(submission[f"gradient.{player}"], float(inputs["gan_step.learning_rate"]))
+    same(got, expected, f"what the update changes in {player}")
 
 
 def judge_mean(

@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from autograder.checks import check, close, fail, same
+from autograder.checks import adams_first_step, check, close, fail, same
 
 from . import test_vae_layers as layers
 from . import test_vae_losses as losses
 from . import test_vae_sampling as sampling
 
-NOTICEABLE = (
-    1e-3  # of the largest gradient: Adam's first step has the same length for a smaller one, and rounding turns it
-)
-
-GUARDED = 5e-3  # what a guard of 1e-5 makes of a gradient, where a pixel is nearly certain
+# Rounding may turn one ReLU of the hundred thousand, as it does with one batch in twenty; that made up to 0.011 of the
+# largest gradient. A guard of 1e-5 makes less.
+ROUNDED = 0.05
+IN_FLOAT32 = 1e-3  # how exactly the step is known from weights before it and after it
 
 
 @check(
@@ -52,9 +51,8 @@ def training_step(submission, reference, inputs, remark):
         if not submission[f"gradient.{row}"].any():
             fail(f"no gradient reaches row {row} of the table")
     for row, (one, other) in reversed(list(zip(rows, gradients, strict=True))):
-        same(one, other, f"the gradient in row {row} of the table", tolerance=GUARDED)
+        same(one, other, f"the gradient in row {row} of the table", tolerance=ROUNDED)
     for row in rows:
-        before, gradient = inputs[f"vae_step.weight.{row}"], reference[f"gradient.{row}"]
-        told = np.abs(gradient) > NOTICEABLE * np.abs(gradient).max()
-        changes = [(side[f"after.{row}"] - before)[told] for side in (submission, reference)]
-        same(*changes, f"what Adam's step changes in row {row} of the table", tolerance=0.02)
+        change = submission[f"after.{row}"] - inputs[f"vae_step.weight.{row}"]
+        expected = adams_first_step(submission[f"gradient.{row}"], float(inputs["vae_step.learning_rate"]))
+        same(change, expected, f"what Adam's step changes in row {row} of the table", tolerance=IN_FLOAT32)
