@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent, indent
 
 from code_analyze.blocks import empty_blocks, fill_blocks, find_blocks
 
@@ -19,13 +20,13 @@ def swap(old: str, new: str) -> Change:
 
 
 def block(number: int, *lines: str) -> Change:
-    """Put other lines into a block."""
+    """Put other lines into a block, one by one or as one text."""
+    text = dedent("\n".join(lines)).strip("\n") + "\n"
 
     def change(source: str) -> str:
         blocks = find_blocks(source, "the reference")
-        indent = blocks[number - 1].indent
         bodies = [one.body for one in blocks]
-        bodies[number - 1] = "".join(f"{indent}{line}\n" for line in lines)
+        bodies[number - 1] = indent(text, blocks[number - 1].indent)
         return fill_blocks(source, bodies, "the reference")
 
     return change

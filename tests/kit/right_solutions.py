@@ -215,6 +215,706 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
             swap("self._netD(real_imgs)", "self._netD(real_imgs).view(-1)"),
         ],
     ),
+    "lists of modules, and loops": (
+        VAE_MODEL,
+        [
+            block(
+                1,
+                """
+                channels, strides = [num_channels, 16, 32, 32, 16], [1, 2, 1, 2]
+                self.enc_convs = nn.ModuleList()
+                for i in range(4):
+                    self.enc_convs.append(nn.Conv2d(channels[i], channels[i + 1], 3, stride=strides[i], padding=1))
+                self.enc_fcs = nn.ModuleList([nn.Linear(1024, 2 * latent_dim), nn.Linear(2 * latent_dim, 2 * latent_dim)])
+                self.dec_fcs = nn.ModuleList([nn.Linear(latent_dim, latent_dim), nn.Linear(latent_dim, 1024)])
+                self.dec_convs = nn.ModuleList(
+                    nn.ConvTranspose2d(i, o, 3, stride=s, padding=1, output_padding=s - 1)
+                    for i, o, s in [(16, 32, 2), (32, 32, 1), (32, 16, 2), (16, num_channels, 1)]
+                )
+                """,
+            ),
+            block(
+                2,
+                "std = torch.exp(log_sigma)",
+                "eps = torch.randn(std.size()).to(std.device)",
+                "z = eps * std + mu",
+            ),
+            block(
+                3,
+                """
+                h = x
+                for conv in self.enc_convs:
+                    h = nn.functional.relu(conv(h))
+                h = torch.flatten(h, start_dim=1)
+                h = self.enc_fcs[1](nn.functional.relu(self.enc_fcs[0](h)))
+                mu, log_sigma = torch.split(h, self.latent_dim, dim=-1)
+                recon_x = self.forward(z=self.reparameterize(mu, log_sigma))
+                """,
+            ),
+            block(
+                4,
+                """
+                h = self.dec_fcs[1](nn.functional.relu(self.dec_fcs[0](z)))
+                h = h.view(z.size(0), 16, 8, 8)
+                for i, conv in enumerate(self.dec_convs):
+                    h = conv(h)
+                    h = nn.functional.relu(h) if i < 3 else nn.functional.sigmoid(h)
+                images = h
+                """,
+            ),
+        ],
+    ),
+    "a class for each half, with type hints": (
+        VAE_MODEL,
+        [
+            swap(
+                "class VAE(nn.Module):",
+                """class ConvEncoder(nn.Module):
+    def __init__(self, in_channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.fc_log_sigma = nn.Linear(2 * latent_dim, latent_dim)
+        self.fc_mu = nn.Linear(2 * latent_dim, latent_dim)
+        self.hidden = nn.Linear(in_features=1024, out_features=2 * latent_dim)
+        self.features = nn.Sequential(
+            self._layer(in_channels, 16), self._layer(16, 32, 2), self._layer(32, 32), self._layer(32, 16, 2)
+        )
+
+    @staticmethod
+    def _layer(i: int, o: int, stride: int = 1) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(i, o, kernel_size=(3, 3), stride=(stride, stride), padding=(1, 1)), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h: torch.Tensor = torch.relu(self.hidden(self.features(x).flatten(1)))
+        return self.fc_mu(h), self.fc_log_sigma(h)
+
+
+class ConvDecoder(nn.Module):
+    def __init__(self, out_channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(latent_dim, latent_dim), nn.ReLU(), nn.Linear(latent_dim, 1024))
+        self.deconv = nn.Sequential(
+            nn.ConvTranspose2d(16, 32, 3, 2, 1, 1), nn.ReLU(),
+            nn.ConvTranspose2d(32, 32, 3, 1, 1, 0), nn.ReLU(),
+            nn.ConvTranspose2d(32, 16, 3, 2, 1, 1), nn.ReLU(),
+            nn.ConvTranspose2d(16, out_channels, 3, 1, 1, 0), nn.Sigmoid(),
+        )
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.deconv(self.fc(z).reshape(-1, 16, 8, 8))
+
+
+class VAE(nn.Module):""",
+            ),
+            swap("(self, num_channels, latent_dim):", "(self, num_channels: int, latent_dim: int) -> None:"),
+            block(
+                1,
+                "self.enc = ConvEncoder(num_channels, latent_dim)",
+                "self.dec = ConvDecoder(num_channels, latent_dim)",
+            ),
+            block(
+                2,
+                "std: torch.Tensor = log_sigma.exp()",
+                "eps: torch.Tensor = torch.distributions.Normal(0.0, 1.0).sample(mu.shape).type_as(mu)",
+                "z: torch.Tensor = mu + std * eps",
+            ),
+            block(3, "mu, log_sigma = self.enc(x)", "z = self.reparameterize(mu, log_sigma)", "recon_x = self.dec(z)"),
+            block(4, "images: torch.Tensor = self.dec(z)"),
+        ],
+    ),
+    "helper methods, and comments in Chinese": (
+        VAE_MODEL,
+        [
+            block(
+                1,
+                """
+                # 编码器：四个卷积层和两个全连接层
+                self.act = nn.ReLU()  # 所有层共用一个激活函数
+                self.conv1 = nn.Conv2d(num_channels, 16, 3, padding=1)
+                self.conv2 = nn.Conv2d(16, 32, 3, stride=2, padding=1)
+                self.conv3 = nn.Conv2d(32, 32, 3, padding=1)
+                self.conv4 = nn.Conv2d(32, 16, 3, stride=2, padding=1)
+                self.fc1 = nn.Linear(8 * 8 * 16, latent_dim * 2)
+                self.fc2 = nn.Linear(latent_dim * 2, latent_dim * 2)
+                # 解码器
+                self.fc3 = nn.Linear(latent_dim, latent_dim)
+                self.fc4 = nn.Linear(latent_dim, 8 * 8 * 16)
+                self.deconv1 = nn.ConvTranspose2d(16, 32, 3, stride=2, padding=1, output_padding=1)
+                self.deconv2 = nn.ConvTranspose2d(32, 32, 3, padding=1)
+                self.deconv3 = nn.ConvTranspose2d(32, 16, 3, stride=2, padding=1, output_padding=1)
+                self.deconv4 = nn.ConvTranspose2d(16, num_channels, 3, padding=1)
+                """,
+            ),
+            swap(
+                "    def forward(self, x=None",
+                '''    def _编码(self, x):
+        """图像 -> (均值, 对数标准差)"""
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = self.act(conv(x))
+        h = self.fc2(self.act(self.fc1(x.view(x.shape[0], -1))))
+        return h.view(-1, 2, self.latent_dim).unbind(dim=1)
+
+    def _解码(self, z):
+        h = self.fc4(self.act(self.fc3(z))).view(-1, 16, 8, 8)
+        for deconv in (self.deconv1, self.deconv2, self.deconv3):
+            h = self.act(deconv(h))
+        return torch.sigmoid(self.deconv4(h))
+
+    def forward(self, x=None''',
+            ),
+            block(
+                2,
+                "# 方差的对数是标准差的对数的两倍",
+                "log_var = 2 * log_sigma",
+                "z = torch.addcmul(mu, torch.exp(0.5 * log_var), torch.randn_like(log_var))  # 重参数化",
+            ),
+            block(
+                3,
+                "mu, log_sigma = self._编码(x)  # 前一半是均值",
+                "recon_x = self._解码(self.reparameterize(mu, log_sigma))",
+            ),
+            block(4, "images = self._解码(z)"),
+        ],
+    ),
+    "the decoder first, and its last layer before its first": (
+        VAE_MODEL,
+        [
+            block(
+                1,
+                """
+                from collections import OrderedDict
+
+                shapes = {"dec6": (16, num_channels, 1), "dec5": (32, 16, 2), "dec4": (32, 32, 1), "dec3": (16, 32, 2)}
+                deconvs = {n: nn.ConvTranspose2d(i, o, 3, s, 1, s // 2) for n, (i, o, s) in shapes.items()}
+                dec = [("dec2", nn.Linear(latent_dim, 1024)), ("dec1", nn.Linear(latent_dim, latent_dim))]
+                dec = [*deconvs.items(), ("image", nn.Unflatten(1, (16, 8, 8))), *dec]
+                self.decoder = nn.Sequential(OrderedDict(reversed(dec)))
+                enc = nn.Sequential()
+                enc.add_module("enc1", nn.Conv2d(num_channels, 16, 3, 1, 1))
+                enc.add_module("enc2", nn.Conv2d(16, 32, 3, 2, 1))
+                enc.add_module("enc3", nn.Conv2d(32, 32, 3, 1, 1))
+                enc.add_module("enc4", nn.Conv2d(32, 16, 3, 2, 1))
+                enc.add_module("row", nn.Flatten())
+                enc.add_module("enc5", nn.Linear(1024, 2 * latent_dim))
+                setattr(self, "enc6", nn.Linear(2 * latent_dim, 2 * latent_dim))
+                self.encoder = enc
+                """,
+            ),
+            block(
+                3,
+                """
+                for layer in self.encoder:
+                    x = layer(x)
+                    if not isinstance(layer, nn.Flatten):
+                        x = x.relu_()
+                x = getattr(self, "enc6")(x)
+                mu, log_sigma = x.narrow(1, 0, self.latent_dim), x.narrow(1, self.latent_dim, self.latent_dim)
+                recon_x = self.forward(None, self.reparameterize(mu, log_sigma))
+                """,
+            ),
+            block(
+                4,
+                """
+                images = z
+                for name, layer in self.decoder.named_children():
+                    images = layer(images)
+                    if name in ("dec1", "dec3", "dec4", "dec5"):
+                        images = images.clamp_(min=0)
+                images = images.sigmoid_()
+                """,
+            ),
+        ],
+    ),
+    "einsum, and activations by hand": (
+        VAE_MODEL,
+        [
+            swap(
+                "            nn.Linear(16 * 8 * 8, 2 * latent_dim),\n            nn.ReLU(),\n            nn.Linear(2 * latent_dim, 2 * latent_dim),\n",
+                "",
+            ),
+            swap(
+                "            nn.Linear(latent_dim, latent_dim),\n            nn.ReLU(),\n            nn.Linear(latent_dim, 16 * 8 * 8),\n",
+                "",
+            ),
+            swap("            nn.Sigmoid(),\n", ""),
+            swap(
+                "self.encoder = ",
+                """sizes = [(1024, 2 * latent_dim), (2 * latent_dim,) * 2, (latent_dim,) * 2, (latent_dim, 1024)]
+        self.W = nn.ParameterList([torch.randn(o, i) / i**0.5 for i, o in sizes])
+        self.b = nn.ParameterList([0.1 * torch.randn(o) for _, o in sizes])
+        self.encoder = """,
+            ),
+            block(
+                3,
+                """
+                def relu(x):
+                    return x * (x > 0)
+
+                h = self.encoder(x)
+                h = relu(torch.einsum("oi,bi->bo", self.W[0], h) + self.b[0])
+                h = self.b[1] + torch.einsum("bi,oi->bo", h, self.W[1])
+                mu, log_sigma = h.tensor_split(2, dim=1)
+                recon_x = self(z=self.reparameterize(mu, log_sigma))
+                """,
+            ),
+            block(
+                4,
+                """
+                h = (self.W[2] @ z.T).T + self.b[2]
+                h = torch.where(h > 0, h, torch.zeros_like(h))
+                h = torch.addmm(self.b[3], h, self.W[3].T)
+                images = 1 / (1 + torch.exp(-self.decoder(h)))
+                """,
+            ),
+        ],
+    ),
+    "a Linear of one's own, and other initial weights": (
+        VAE_MODEL,
+        [
+            swap(
+                "class VAE(nn.Module):",
+                """class Linear(nn.Module):
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.w = nn.Parameter(nn.init.xavier_normal_(torch.empty(n_in, n_out)))
+        self.b = nn.Parameter(torch.full((n_out,), 0.01))
+
+    def forward(self, x):
+        return torch.matmul(x, self.w) + self.b
+
+
+def init(layer):
+    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+
+
+class VAE(nn.Module):""",
+            ),
+            swap("nn.Linear(", "Linear("),
+            swap(
+                "        # TODO END\n\n    def reparameterize",
+                "        self.apply(init)\n        # TODO END\n\n    def reparameterize",
+            ),
+            *z("z = torch.randn(mu.shape, dtype=mu.dtype, device=mu.device).mul(torch.e**log_sigma).add(mu)"),
+        ],
+    ),
+    "convolutions as functions of parameters": (
+        VAE_MODEL,
+        [
+            block(
+                1,
+                """
+                def weight(*shape):
+                    return nn.Parameter(0.1 * torch.randn(shape))
+
+                self.weights = nn.ParameterDict({
+                    "e1": weight(16, num_channels, 3, 3), "e2": weight(32, 16, 3, 3), "e3": weight(32, 32, 3, 3),
+                    "e4": weight(16, 32, 3, 3), "d3": weight(16, 32, 3, 3), "d4": weight(32, 32, 3, 3),
+                    "d5": weight(32, 16, 3, 3), "d6": weight(16, num_channels, 3, 3),
+                    "e5": weight(2 * latent_dim, 1024), "e6": weight(2 * latent_dim, 2 * latent_dim),
+                    "d1": weight(latent_dim, latent_dim), "d2": weight(1024, latent_dim),
+                })
+                self.biases = nn.ParameterDict({
+                    name: weight(w.shape[1] if name in ("d3", "d4", "d5", "d6") else w.shape[0])
+                    for name, w in self.weights.items()
+                })
+                """,
+            ),
+            block(
+                3,
+                """
+                F, w, b = nn.functional, self.weights, self.biases
+                h = F.relu(F.conv2d(x, w["e1"], b["e1"], padding="same"))
+                h = F.relu(F.conv2d(h, w["e2"], b["e2"], stride=2, padding=1))
+                h = F.relu(F.conv2d(h, w["e3"], b["e3"], padding=1))
+                h = F.relu(F.conv2d(h, w["e4"], b["e4"], stride=2, padding=1))
+                h = F.relu(F.linear(h.flatten(1), w["e5"], b["e5"]))
+                mu, log_sigma = F.linear(h, w["e6"], b["e6"]).chunk(2, -1)
+                recon_x = self(z=self.reparameterize(mu, log_sigma))
+                """,
+            ),
+            block(
+                4,
+                """
+                F, w, b = nn.functional, self.weights, self.biases
+                h = F.linear(F.relu(F.linear(z, w["d1"], b["d1"])), w["d2"], b["d2"]).unflatten(1, (16, 8, 8))
+                h = F.relu(F.conv_transpose2d(h, w["d3"], b["d3"], stride=2, padding=1, output_padding=1))
+                h = F.relu(F.conv_transpose2d(h, w["d4"], b["d4"], padding=1))
+                h = F.relu(F.conv_transpose2d(h, w["d5"], b["d5"], stride=2, padding=1, output_padding=1))
+                images = F.conv_transpose2d(h, w["d6"], b["d6"], padding=1).sigmoid()
+                """,
+            ),
+        ],
+    ),
+    "every layer lazy, and heads by name": (
+        VAE_MODEL,
+        [
+            swap("nn.Conv2d(num_channels, 16", "nn.LazyConv2d(16"),
+            swap("nn.Conv2d(16, 32", "nn.LazyConv2d(32"),
+            swap("nn.Conv2d(32, 32", "nn.LazyConv2d(32"),
+            swap("nn.Conv2d(32, 16", "nn.LazyConv2d(16"),
+            swap("nn.ConvTranspose2d(16, 32", "nn.LazyConvTranspose2d(32"),
+            swap("nn.ConvTranspose2d(32, 32", "nn.LazyConvTranspose2d(32"),
+            swap("nn.ConvTranspose2d(32, 16", "nn.LazyConvTranspose2d(16"),
+            swap("nn.ConvTranspose2d(16, num_channels", "nn.LazyConvTranspose2d(num_channels"),
+            swap("            nn.Linear(2 * latent_dim, 2 * latent_dim),\n", ""),
+            swap("nn.Linear(16 * 8 * 8, 2 * latent_dim)", "nn.LazyLinear(2 * latent_dim)"),
+            swap("nn.Linear(latent_dim, latent_dim)", "nn.LazyLinear(latent_dim)"),
+            swap("nn.Linear(latent_dim, 16 * 8 * 8)", "nn.LazyLinear(16 * 8 * 8)"),
+            swap(
+                "self.decoder = ",
+                'self.heads = nn.ModuleDict({"log_sigma": nn.LazyLinear(latent_dim), "mu": nn.LazyLinear(latent_dim)})\n        self.decoder = ',
+            ),
+            block(
+                3,
+                """
+                hidden = self.encoder(x)
+                answers = {name: head(hidden) for name, head in self.heads.items()}
+                mu, log_sigma = answers["mu"], answers["log_sigma"]
+                recon_x = self.decoder(self.reparameterize(**answers))
+                """,
+            ),
+        ],
+    ),
+    "channels last, and noise changed in place": (
+        VAE_MODEL,
+        [
+            swap(
+                "        # TODO END\n\n    def reparameterize",
+                "        self.to(memory_format=torch.channels_last)\n        # TODO END\n\n    def reparameterize",
+            ),
+            *z("z = torch.randn_like(mu)", "z *= log_sigma.exp()", "z += mu"),
+            swap(
+                "mu, log_sigma = self", "x = x.to(memory_format=torch.channels_last)\n            mu, log_sigma = self"
+            ),
+        ],
+    ),
+    "unused attributes, and a guard in the model": (
+        VAE_MODEL,
+        [
+            swap(
+                "        # TODO END\n\n    def reparameterize",
+                """        self.num_channels, self.beta, self.history = num_channels, 1.0, []
+        self.register_buffer("zero", torch.zeros(latent_dim))
+        self.log_scale = nn.Parameter(torch.zeros(1))
+        self.bn = nn.BatchNorm2d(16)
+        self.spare = nn.Sequential(nn.Linear(latent_dim, latent_dim), nn.ReLU())
+        # TODO END
+
+    def reparameterize""",
+            ),
+            block(
+                3,
+                """
+                assert x.dim() == 4, f"expected images, got {tuple(x.shape)}"
+                self.mu, self.log_sigma = mu, log_sigma = self.encoder(x).chunk(2, dim=1)
+                self.z = z = self.reparameterize(mu, log_sigma)
+                self.history.append(mu.mean().item())
+                recon_x = self.decoder(z).clamp(1e-7, 1 - 1e-7)
+                """,
+            ),
+            block(4, "images = self.decoder(z).clamp(1e-7, 1 - 1e-7)"),
+        ],
+    ),
+    "a multivariate normal distribution": (
+        VAE_MODEL,
+        z(
+            "from torch.distributions import MultivariateNormal",
+            "z = MultivariateNormal(mu, scale_tril=torch.diag_embed(log_sigma.exp())).rsample()",
+        ),
+    ),
+    "cross entropy of logits, and KL number by number": (
+        VAE_TRAINER,
+        [
+            *recon(
+                "F.binary_cross_entropy_with_logits(torch.logit(recon, eps=1e-6), target, reduction='sum') / target.size(0)"
+            ),
+            *kl(
+                "sum(((2 * log_sigma[:, j]).expm1() + mu[:, j].square()).mean() / 2 - log_sigma[:, j].mean() for j in range(mu.size(1)))"
+            ),
+        ],
+    ),
+    "Bernoulli's likelihood, and independent normals": (
+        VAE_TRAINER,
+        [
+            swap("class Trainer", "import torch.distributions as D\n\n\nclass Trainer"),
+            block(
+                1,
+                """
+                likelihood = D.Independent(D.Bernoulli(recon, validate_args=False), 3, validate_args=False)
+                posterior = D.Independent(D.Normal(mu, torch.exp(log_sigma)), 1)
+                prior = D.Independent(D.Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
+                recon_loss = -likelihood.log_prob(target).mean(dim=0)
+                kl_loss = D.kl_divergence(posterior, prior).mean(dim=0)
+                """,
+            ),
+        ],
+    ),
+    "means times the size of an image": (
+        VAE_TRAINER,
+        [
+            swap("        self.run = run\n", "        self.run = run\n        self.criterion = nn.BCELoss()\n"),
+            swap("import torch\n", "import torch\nfrom torch import nn\n"),
+            block(
+                1,
+                """
+                pixels = target[0].numel()
+                recon_loss = self.criterion(recon, target) * pixels
+                log_var = log_sigma.mul(2)
+                kl_loss = -0.5 * torch.mean(1 + log_var - mu.pow(2) - log_var.exp()) * mu.shape[-1]
+                """,
+            ),
+        ],
+    ),
+    "losses in double precision": (
+        VAE_TRAINER,
+        [
+            block(
+                1,
+                """
+                x, p = target.double(), recon.double().clamp(1e-10, 1 - 1e-10)
+                recon_loss = -torch.einsum("bchw->b", x * p.log() + (1 - x) * torch.log1p(-p)).mean()
+                mu, sigma = mu.double(), log_sigma.double().exp()
+                kl_loss = (mu**2 / 2 + sigma**2 / 2 - torch.log(sigma) - 0.5).sum(dim=-1).mean()
+                """,
+            )
+        ],
+    ),
+    "static methods, and two backward passes": (
+        VAE_TRAINER,
+        [
+            swap(
+                "    def train(self",
+                """    @staticmethod
+    def _bce(x: torch.Tensor, x_hat: torch.Tensor, eps: float = 1e-8) -> torch.Tensor:
+        return -x * (x_hat + eps).clamp(min=1e-7).log() - (1 - x) * (1 - x_hat + eps).clamp(min=1e-7).log()
+
+    @staticmethod
+    def _kl(mu: torch.Tensor, log_sigma: torch.Tensor) -> torch.Tensor:
+        sigma_squared = torch.exp(log_sigma) ** 2
+        return (mu * mu + sigma_squared - torch.log(sigma_squared) - 1) / 2
+
+    def train(self""",
+            ),
+            block(
+                1,
+                "recon_loss = self._bce(target, recon).sum(dim=(1, 2, 3)).mean()",
+                "kl_loss = self._kl(mu, log_sigma).sum(dim=1).mean()",
+            ),
+            swap("loss.backward()", "recon_loss.backward(retain_graph=True)\n            kl_loss.backward()"),
+        ],
+    ),
+    "a function that makes a block of the generator": (
+        GAN_MODEL,
+        [
+            block(
+                1,
+                """
+                def up(in_channels: int, out_channels: int, *geometry: int) -> nn.Sequential:
+                    # 转置卷积 + 批归一化 + 激活
+                    return nn.Sequential(
+                        nn.ConvTranspose2d(in_channels, out_channels, *geometry),
+                        nn.BatchNorm2d(out_channels, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True),
+                        nn.ReLU(inplace=True),
+                    )
+
+                widths = [hidden_dim * 2**i for i in (2, 1, 0)]
+                layers = nn.ModuleList([up(latent_dim, widths[0], 4, 1, 0)])
+                layers.extend(up(before, after, 4, 2, 1) for before, after in zip(widths, widths[1:]))
+                self.decoder = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], num_channels, 4, 2, 1), nn.Tanh())
+                """,
+            )
+        ],
+    ),
+    "the generator's last layer before its first": (
+        GAN_MODEL,
+        [
+            swap("from torch import nn", "import torch\nimport torch.nn.functional as F\nfrom torch import nn"),
+            block(
+                1,
+                """
+                self.unused = nn.Linear(2, 2)
+                self.out = nn.ConvTranspose2d(hidden_dim, num_channels, (4, 4), (2, 2), (1, 1), (0, 0))
+                for i in (3, 2, 1):
+                    width = hidden_dim * 2 ** (3 - i)
+                    conv = nn.ConvTranspose2d(latent_dim if i == 1 else 2 * width, width, 4, 1 + (i > 1), int(i > 1))
+                    setattr(self, f"bn{i}", nn.BatchNorm2d(width))
+                    setattr(self, f"conv{i}", conv)
+                """,
+            ),
+            swap(
+                "return self.decoder(z)",
+                """h = z.view(-1, self.latent_dim, 1, 1)
+        for i in range(1, 4):
+            h = F.relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(h)), inplace=True)
+        return torch.tanh(self.out(h))""",
+            ),
+        ],
+    ),
+    "as PyTorch's tutorial has it": (
+        GAN_TRAINER,
+        [
+            block(
+                1,
+                """
+                real_label, fake_label = 1.0, 0.0
+                b_size = real_imgs.size(0)
+                label = torch.full((b_size,), real_label, dtype=torch.float, device=real_imgs.device)
+                output = self._netD(real_imgs).view(-1)
+                loss_D_real = BCE_criterion(output, label)
+                loss_D_real.backward()
+                D_x = output.mean().item()
+                """,
+            ),
+            block(
+                2,
+                """
+                label.fill_(fake_label)
+                output = self._netD(fake_imgs.detach()).view(-1)
+                loss_D_fake = BCE_criterion(output, label)
+                loss_D_fake.backward()
+                D_G_z1 = output.mean().item()
+                """,
+            ),
+            block(
+                3,
+                """
+                label.fill_(real_label)  # fake labels are real for generator cost
+                output = self._netD(fake_imgs).view(-1)
+                loss_G = BCE_criterion(output, label)
+                loss_G.backward()
+                D_G_z2 = output.mean().item()
+                """,
+            ),
+        ],
+    ),
+    "cross entropies by hand, and losses as floats": (
+        GAN_TRAINER,
+        [
+            block(
+                1,
+                """
+                D_real = self._netD(real_imgs)
+                loss_D_real = -torch.mean(torch.log(D_real + 1e-8))
+                loss_D_real.backward()
+                loss_D_real, D_x = float(loss_D_real), float(D_real.mean())
+                """,
+            ),
+            block(
+                2,
+                """
+                D_fake = self._netD(fake_imgs.data)
+                loss_D_fake = -torch.log((1 - D_fake).clamp(min=1e-8)).sum() / len(D_fake)
+                loss_D_fake.backward()
+                loss_D_fake, D_G_z1 = loss_D_fake.item(), D_fake.mean().item()
+                """,
+            ),
+            block(
+                3,
+                """
+                score = self._netD(fake_imgs)
+                loss_G = sum(-s.log() for s in score) / len(score)
+                loss_G.backward()
+                loss_G, D_G_z2 = loss_G.detach().cpu().numpy(), score.detach().cpu().numpy().mean()
+                """,
+            ),
+        ],
+    ),
+    "D frozen in G's step": (
+        GAN_TRAINER,
+        [
+            swap(
+                "        self._netD.zero_grad()\n",
+                "        self._netG.train()\n        self._netD.train()\n        self._netD.zero_grad()\n",
+            ),
+            swap("self._netD(fake_imgs.detach())", "self._netD(fakes)"),
+            swap(
+                "        D_real = self._netD(real_imgs)",
+                "        self._optimD.zero_grad(set_to_none=False)\n        with torch.no_grad():\n            fakes = fake_imgs.clone()\n        D_real = self._netD(real_imgs)",
+            ),
+            block(
+                3,
+                """
+                self._optimG.zero_grad()
+                for p in self._netD.parameters():
+                    p.requires_grad_(False)
+                D_fake = self._netD(fake_imgs)
+                loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))
+                loss_G.backward()
+                for p in self._netD.parameters():
+                    p.requires_grad_(True)
+                with torch.no_grad():
+                    D_G_z2 = self._netD(fake_imgs).mean()
+                """,
+            ),
+        ],
+    ),
+    "gradients from torch.autograd.grad": (
+        GAN_TRAINER,
+        [
+            swap("        loss_D_real.backward()\n", ""),
+            swap("loss_D_fake.backward()", "torch.autograd.backward([loss_D_real, loss_D_fake])"),
+            swap(
+                "loss_G.backward(inputs=list(self._netG.parameters()))",
+                """params = list(self._netG.parameters())
+        for p, g in zip(params, torch.autograd.grad(loss_G, params)):
+            p.grad = g""",
+            ),
+        ],
+    ),
+    "one method for all three judgements": (
+        GAN_TRAINER,
+        [
+            swap(
+                "    def train_step(",
+                '''    def _judge(self, imgs: torch.Tensor, label: float, criterion: nn.Module, **options) -> tuple[torch.Tensor, float]:
+        """判别器对一批图像打分，并反向传播。"""
+        scores = self._netD(imgs)
+        loss = criterion(scores, scores.new_full(scores.shape, label))
+        loss.backward(**options)
+        return loss, scores.mean().item()
+
+    def train_step(''',
+            ),
+            block(1, "loss_D_real, D_x = self._judge(real_imgs, 1.0, BCE_criterion)"),
+            block(2, "loss_D_fake, D_G_z1 = self._judge(fake_imgs.detach(), 0.0, BCE_criterion)  # 不更新生成器"),
+            block(3, "loss_G, D_G_z2 = self._judge(fake_imgs, 1.0, BCE_criterion)"),
+        ],
+    ),
+    "the fake half first, and columns of labels": (
+        GAN_TRAINER,
+        [
+            block(
+                1,
+                """
+                real, fake = self._netD(real_imgs).unsqueeze(1), self._netD(fake_imgs.detach()).unsqueeze(1)
+                ones, zeros = torch.ones(len(real), 1), torch.FloatTensor(len(fake), 1).fill_(0)
+                loss_D_fake = nn.BCELoss()(fake, zeros)
+                loss_D_fake.backward()
+                D_x = real.detach().mean()
+                """,
+            ),
+            block(
+                2,
+                """
+                loss_D_real = nn.functional.binary_cross_entropy(real, ones.to(real), reduction="sum") / ones.numel()
+                loss_D_real.backward()
+                D_G_z1 = fake.detach().mean()
+                """,
+            ),
+        ],
+    ),
+    "not detached, with gradients for D alone": (
+        GAN_TRAINER,
+        [
+            swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs)"),
+            swap(
+                "loss_D_fake.backward()", "loss_D_fake.backward(retain_graph=True, inputs=[*self._netD.parameters()])"
+            ),
+            swap("torch.zeros_like(D_fake)", "D_fake.new_zeros(D_fake.shape)"),
+            swap("torch.ones_like(D_real)", "D_real.new_ones(D_real.shape)"),
+        ],
+    ),
 }
 # One remark is made about these; no fault.
 REMARKED = {"one channel", "numpy's noise", "the generator's layers one by one", "not detached, with the same update"}

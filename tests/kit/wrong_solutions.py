@@ -33,6 +33,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "vae.enc_2",
         "stride 2; yours has stride 1",
     ),
+    "Enc-3 has no padding": (
+        VAE_MODEL,
+        [swap("nn.Conv2d(32, 32, kernel_size=3, stride=1, padding=1)", "nn.Conv2d(32, 32, kernel_size=3)")],
+        "vae.enc_3",
+        "padding 1; yours has padding 0",
+    ),
     "Enc-3 narrows": (
         VAE_MODEL,
         [
@@ -142,11 +148,28 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "vae.dec_3",
         "output padding 1; yours has output padding 0",
     ),
+    "Dec-4 has no padding": (
+        VAE_MODEL,
+        [swap("nn.ConvTranspose2d(32, 32, kernel_size=3, stride=1, padding=1)", "nn.ConvTranspose2d(32, 32, 3)")],
+        "vae.dec_4",
+        "padding 1; yours has padding 0",
+    ),
     "Dec-4 is a convolution": (
         VAE_MODEL,
         [swap("nn.ConvTranspose2d(32, 32", "nn.Conv2d(32, 32")],
         "vae.dec_4",
         "asks for a transposed convolution; yours is a convolution",
+    ),
+    "Dec-5 has no output padding": (
+        VAE_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(32, 16, kernel_size=3, stride=2, padding=1, output_padding=1)",
+                "nn.ConvTranspose2d(32, 16, kernel_size=3, stride=2, padding=1)",
+            )
+        ],
+        "vae.dec_5",
+        "output padding 1; yours has output padding 0",
     ),
     "Dec-5 has no ReLU": (
         VAE_MODEL,
@@ -166,6 +189,27 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "there is no activation",
     ),
     "Dec-6 has a Tanh": (VAE_MODEL, [swap("nn.Sigmoid()", "nn.Tanh()")], "vae.dec_6", "there is Tanh"),
+    "Dec-6 has two Sigmoids": (
+        VAE_MODEL,
+        [swap("nn.Sigmoid()", "nn.Sigmoid(),\n            nn.Sigmoid()")],
+        "vae.dec_6",
+        "there is Sigmoid twice",
+    ),
+    "a head of two has a ReLU": (
+        VAE_MODEL,
+        [
+            swap("            nn.Linear(2 * latent_dim, 2 * latent_dim),\n", ""),
+            swap(
+                "self.decoder = ",
+                "self.mean = nn.Linear(2 * latent_dim, latent_dim)\n"
+                "        self.spread = nn.Linear(2 * latent_dim, latent_dim)\n        self.decoder = ",
+            ),
+            swap("self.encoder(x).chunk(2, dim=1)", "(f(self.encoder(x)) for f in (self.mean, self.spread))"),
+            swap("            recon_x = ", "            log_sigma = log_sigma.relu()\n            recon_x = "),
+        ],
+        "vae.posterior_split",
+        "log σ can't be negative",
+    ),
     "latent_dim is hard-coded": (
         VAE_MODEL,
         [
@@ -194,6 +238,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         z("z = mu + torch.exp(0.5 * log_sigma) * torch.randn_like(mu)"),
         "vae.z_distribution",
         "taken for log σ²",
+    ),
+    "the noise times the variance": (
+        VAE_MODEL,
+        z("z = mu + torch.exp(2 * log_sigma) * torch.randn_like(mu)"),
+        "vae.z_distribution",
+        "multiplied by σ²",
     ),
     "uniform noise": (
         VAE_MODEL,
@@ -232,6 +282,16 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         z("z = mu + log_sigma.exp() * torch.randn_like(mu) if self.training else mu"),
         "vae.z_fresh_noise",
         "in evaluation mode z is μ itself",
+    ),
+    "noise that is drawn once and kept": (
+        VAE_MODEL,
+        z(
+            "if getattr(self, 'epsilon', mu[:0]).shape != mu.shape:",
+            "    self.epsilon = torch.randn_like(mu)",
+            "z = mu + log_sigma.exp() * self.epsilon",
+        ),
+        "vae.z_fresh_noise",
+        "two calls give the same z",
     ),
     "noise from the same seed": (
         VAE_MODEL,
@@ -422,6 +482,18 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "vae.recon_average",
         "summed over the batch",
     ),
+    "reconstruction averaged over the batch twice": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(recon, target, reduction='sum') / batch_size**2"),
+        "vae.recon_average",
+        "divided by the number of instances twice",
+    ),
+    "reconstruction as a float": (
+        VAE_TRAINER,
+        recon("F.binary_cross_entropy(recon, target, reduction='sum').item() / batch_size"),
+        "vae.recon_gradients",
+        "no graph",
+    ),
     "reconstruction with the wrong sign": (
         VAE_TRAINER,
         recon("-F.binary_cross_entropy(recon, target, reduction='sum') / batch_size"),
@@ -540,6 +612,28 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.gen_2",
         "32 channels out; yours has 16",
     ),
+    "the generator's second row has no padding": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(4 * hidden_dim, 2 * hidden_dim, kernel_size=4, stride=2, padding=1, bias=False)",
+                "nn.ConvTranspose2d(4 * hidden_dim, 2 * hidden_dim, 4, 2)",
+            )
+        ],
+        "gan.gen_2",
+        "padding 1; yours has padding 0",
+    ),
+    "the generator's third row has an output padding": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, kernel_size=4, stride=2, padding=1, bias=False)",
+                "nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, 4, 2, 1, 1)",
+            )
+        ],
+        "gan.gen_3",
+        "output padding 0; yours has output padding 1",
+    ),
     "no batch normalisation": (
         GAN_MODEL,
         [swap("            nn.BatchNorm2d(2 * hidden_dim),\n            nn.ReLU(),", "            nn.ReLU(),")],
@@ -580,6 +674,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "ReLU + BN",
     ),
     "no Tanh": (GAN_MODEL, [swap("            nn.Tanh(),\n", "")], "gan.output_range", "there is no activation"),
+    "two Tanhs": (
+        GAN_MODEL,
+        [swap("nn.Tanh()", "nn.Tanh(),\n            nn.Tanh()")],
+        "gan.output_range",
+        "there is Tanh twice",
+    ),
     "Sigmoid for the Tanh": (GAN_MODEL, [swap("nn.Tanh()", "nn.Sigmoid()")], "gan.output_range", "there is Sigmoid"),
     "batch normalisation before the Tanh": (
         GAN_MODEL,
@@ -603,6 +703,39 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         ],
         "gan.batch_norm",
         "eps 0.8",
+    ),
+    "batch normalisation that learns nothing": (
+        GAN_MODEL,
+        [
+            swap("nn.BatchNorm2d(hidden_dim)", "nn.BatchNorm2d(hidden_dim, affine=False)"),
+            swap("isinstance(module, nn.BatchNorm2d)", "isinstance(module, nn.BatchNorm2d) and module.affine"),
+        ],
+        "gan.batch_norm",
+        "learns False",
+    ),
+    "batch normalisation that can't be initialised": (
+        GAN_MODEL,
+        [swap("nn.BatchNorm2d(hidden_dim)", "nn.BatchNorm2d(hidden_dim, affine=False)")],
+        "gan.gen_1",
+        "GAN/model.py:11: your code stops with",
+    ),
+    "batch normalisation without statistics": (
+        GAN_MODEL,
+        [swap("nn.BatchNorm2d(hidden_dim)", "nn.BatchNorm2d(hidden_dim, track_running_stats=False)")],
+        "gan.batch_norm",
+        "keeps statistics False",
+    ),
+    "the generator in evaluation mode": (
+        GAN_MODEL,
+        [swap("return self.decoder(z)", "return self.eval().decoder(z)")],
+        "gan.train_numbers",
+        "the images in training mode",
+    ),
+    "the generator in training mode": (
+        GAN_MODEL,
+        [swap("return self.decoder(z)", "return self.train().decoder(z)")],
+        "gan.eval_numbers",
+        "in evaluation mode the images are those of training mode",
     ),
     "batch normalisation with another momentum": (
         GAN_MODEL,
@@ -661,6 +794,21 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         ],
         "gan.d_fake_half",
         "the fakes have the label of real images",
+    ),
+    "both labels of D are swapped": (
+        GAN_TRAINER,
+        [
+            swap("torch.ones_like(D_real)", "torch.zeros_like(D_real)"),
+            swap("s_like(D_fake))\n        loss_D", "s_like(D_fake) + 1)\n        loss_D"),
+        ],
+        "gan.d_real_half",
+        "the real batch has the label of fakes",
+    ),
+    "a loss of D as a float": (
+        GAN_TRAINER,
+        [swap("torch.ones_like(D_real))", "torch.ones_like(D_real)).item()")],
+        "gan.d_accumulates",
+        "(block 1): your code stops with AttributeError",
     ),
     "gradients cleared between the halves": (
         GAN_TRAINER,
@@ -743,6 +891,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.d_accumulates",
         "updated 2 times",
     ),
+    "D in evaluation mode": (
+        GAN_TRAINER,
+        [swap("        D_real = ", "        self._netD.eval()\n        D_real = ")],
+        "gan.d_accumulates",
+        "in evaluation mode",
+    ),
     "summed losses": (
         GAN_TRAINER,
         [
@@ -772,6 +926,24 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         ],
         "gan.one_step_each",
         "judge",
+    ),
+    "G updated twice": (
+        GAN_TRAINER,
+        [swap("        D_G_z2 = ", "        self._optimG.step()\n        D_G_z2 = ")],
+        "gan.one_step_each",
+        "G is updated 2 times",
+    ),
+    "D left in evaluation mode": (
+        GAN_TRAINER,
+        [swap("        self._optimG.step()\n", "        self._optimG.step()\n        self._netD.eval()\n")],
+        "gan.one_step_each",
+        "leaves D in evaluation mode",
+    ),
+    "G left in evaluation mode": (
+        GAN_TRAINER,
+        [swap("        D_G_z2 = ", "        self._netG.eval()\n        D_G_z2 = ")],
+        "gan.one_step_each",
+        "leaves G in evaluation mode",
     ),
     "a leak into G": (
         GAN_TRAINER,
@@ -811,6 +983,18 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         ],
         "gan.g_gradient",
         "saturating",
+    ),
+    "D in evaluation mode for G": (
+        GAN_TRAINER,
+        [
+            swap(
+                "        D_fake = self._netD(fake_imgs)\n",
+                "        self._netD.eval()\n        D_fake = self._netD(fake_imgs)\n",
+            ),
+            swap("        self._optimG.step()\n", "        self._optimG.step()\n        self._netD.train()\n"),
+        ],
+        "gan.g_gradient",
+        "D judges in evaluation mode",
     ),
     "G learns to be found out": (
         GAN_TRAINER,
@@ -892,6 +1076,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.D_x",
         "of the fakes",
     ),
+    "D_x from after": (
+        GAN_TRAINER,
+        [swap("        D_G_z2 = ", "        D_x = self._netD(real_imgs).mean()\n        D_G_z2 = ")],
+        "gan.D_x",
+        "after D's update",
+    ),
     "D_G_z1 from after": (
         GAN_TRAINER,
         [
@@ -928,4 +1118,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
 ALSO = {
     "z of one instance": {"vae.posterior_split"},
     "summed losses": {"gan.g_gradient"},
+    "both labels of D are swapped": {"gan.d_fake_half"},
+    "D in evaluation mode": {"gan.one_step_each", "gan.D_x"},
+    "D in evaluation mode for G": {"gan.D_G_z2"},
 }
