@@ -31,6 +31,7 @@ from coursekit.requirements import PROJECTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "reference_solution"
+KEPT_HERE = "submission"  # what this gathers itself, in the folder that --evidence names
 NOT_HANDED_IN = "not handed in, and optional"
 OWN_FAULT = "the graders' own fault"
 # The smallest pieces of code first, so that what stops one of them is told where it belongs.
@@ -49,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--submission", type=Path, default=REFERENCE, metavar="FOLDER_OR_ZIP")
     group.addoption("--seed", type=int, default=0, metavar="N")
     group.addoption("--evidence", type=Path, metavar="FOLDER")
-    group.addoption("--evidence-of", default="submission", metavar="NAME")
+    group.addoption("--evidence-of", default=KEPT_HERE, metavar="NAME")
     group.addoption("--projects", metavar="VAE,GAN")
     group.addoption("--unsafe-no-sandbox", action="store_true")
     group.addoption("--points", type=Path, metavar="FILE")
@@ -115,6 +116,8 @@ def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     sides = {config.getoption("evidence_of"): config.stash[CODES], "reference": REFERENCE}
     missing = {side: [probe for probe in probes if not (folder / side / probe).is_dir()] for side in sides}
     if any(missing.values()):
+        if config.getoption("evidence_of") != KEPT_HERE:
+            pytest.exit(f"--evidence {folder}: no {', '.join(missing[config.getoption('evidence_of')])} in it", 3)
         collect(config, folder, {side: (sides[side], missing[side]) for side in sides})
     inputs = evidence.load_inputs(folder)
     given, reference = (evidence.load(folder / side, probes) for side in (config.getoption("evidence_of"), "reference"))
