@@ -14,7 +14,7 @@ import numpy as np
 
 from autograder.checks import close
 from autograder.evidence import Failure, Findings
-from autograder.gan_gradients import ways_to_G
+from autograder.gan_gradients import right_gradient_of_G, ways_to_G
 from autograder.probe.weights import drawn_weights
 from autograder.tables import CONNECTED, CONVOLUTION, NORM, SEEN, TRANSPOSED, USUAL
 
@@ -142,8 +142,10 @@ def _judge_step(arrays: _Arrays, facts: Mapping[str, object], inputs: _Arrays) -
         ):
             wrong[f"after.{player}"] = wrong[f"gradient.{player}"] = NO_STEP
     if "gradient.G" in arrays and "after.D" in arrays and not wrong:
-        ways = ways_to_G(inputs, arrays["after.D"])
         got = arrays["gradient.G"].astype(np.float64)
+        if close(got, right_gradient_of_G(inputs, arrays["after.D"])):
+            return wrong
+        ways = ways_to_G(inputs, arrays["after.D"])
         explained = ways @ np.linalg.lstsq(ways, got, rcond=None)[0] if np.isfinite(got).all() else 0
         if not np.linalg.norm(got - explained) <= UNEXPLAINED * np.linalg.norm(got):
             wrong["gradient.G"] = NO_STEP

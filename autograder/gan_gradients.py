@@ -104,6 +104,12 @@ def _gradient(loss: Tensor, player: nn.Module) -> np.ndarray:
     return as_row(list(found), player).double().numpy()
 
 
+def right_gradient_of_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> np.ndarray:
+    """G's gradient in a right step, (G's weights,), with the D that the student's step has made."""
+    netD, netG, _, z = _players(inputs, updated_D)
+    return _gradient(_loss(netD(netG(z)), REAL), netG)
+
+
 def ways_to_G(inputs: dict[str, np.ndarray], updated_D: np.ndarray) -> np.ndarray:
     """Gradients that every loss of D's judgements of the fakes sends to G is a sum of, and what an earlier step left.
 
