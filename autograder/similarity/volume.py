@@ -1,0 +1,400 @@
+"""The works of one earlier year, packed: about 1 to 2 kB for each, whatever the class.
+
+What is kept of a work are its hashes, by block and view; not its lines, and not its tokens. One class writes much the
+same, so the hashes are turned around: for each hash, who has it. Measured on classes of 400 that
+`similarity/classgen.py` makes, with 3,450 hashes a work (five rough views):
+
+- 1,380,000 pairs of hash and work are of only 53,000 different hashes; to keep them work by work, delta-coded and
+  compressed with lzma, takes 210 kB beside the hashes, for each hash its list of works 113 kB.
+- Most lists are the same as others (all that stands on one odd line has the same owners): 8,600 different ones. Each is
+  kept once, with the hashes that it holds for under it: 90 kB with zlib, 82 kB with lzma, which is ten times slower.
+- The hashes themselves, 8 bytes each, are four fifths of it all, and nothing compresses them. They stay whole, so that
+  a chance hit in 10,000 works stays as improbable as between two: 1.3 kB a work.
+
+A class that shares less would take more, so a year that outgrows what 10,000 works may take together is thinned: half
+of its hashes go, those that begin with a 1 bit, and if need be half of the rest. It is the same half for every work, so
+that what is left of two works is still comparable, and rare is still rare. What few write by chance goes last.
+
+Lists are coded as differences, numbers as planes of bytes under zlib, which numpy reads without a loop.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from autograder.similarity.model import SLIPS, VIEWS, BlockKey, Fingerprint, WorkKey
+
+# 20 MB for 10,000 works, and some of it for SQLite. A few works share little, so the first few hundred may take what
+# they like; otherwise a year that is added one by one would be thinned before it is known what they share.
+WORK_BYTES = 1_900
+FEW_WORKS = 320
+
+_MAGIC = b"CKV1"
+_HEADER = struct.Struct("<4sI")
+_COLUMNS = 5
+_SPARED = 3  # bits: how much later slips are thinned
+_LEVEL = 9
+_MIXED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as in splitmix64
+
+
+class Place(NamedTuple):
+    """Where a hash was found: a block's view; or a trace's kind, with "" for the file."""
+
+    file: str
+    number: int
+    view: str
+
+
+class Entry(NamedTuple):
+    """One archived work, without its hashes."""
+
+    person: str
+    digest: str  # of what it was made from: while that is the same, so is the fingerprint
+    scaffold: str
+    blocks: tuple[BlockKey, ...]
+    partners: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """All works of one year.
+
+    The D hashes are sorted by (group, place, hash); those of one group are held by the same works.
+
+    Attributes:
+        works: by person.
+        places: sorted.
+        thinned: of the hashes, only those are kept that begin with so many 0 bits.
+        hashes: (D,) uint64.
+        place: (D,) uint16, index into `places`.
+        group: (D,) uint32, not decreasing.
+        starts: (G + 1,) int64, where each group's holders begin in `holders`.
+        holders: (P,) uint32, index into `works`, increasing within a group.
+    """
+
+    works: tuple[Entry, ...]
+    places: tuple[Place, ...]
+    thinned: int
+    hashes: np.ndarray
+    place: np.ndarray
+    group: np.ndarray
+    starts: np.ndarray
+    holders: np.ndarray
+
+    @classmethod
+    def empty(cls) -> "Volume":
+        """A year without works."""
+        no = np.empty(0, np.uint32)
+        return cls((), (), 0, no.astype(np.uint64), no.astype(np.uint16), no, np.zeros(1, np.int64), no)
+
+    def with_works(self, entries: Sequence[Entry], fingerprints: Sequence[Fingerprint]) -> "Volume":
+        """Add works, in the place of those of the same persons, and thin what has grown too large.
+
+        Args:
+            entries: no person twice.
+            fingerprints: theirs, in the same order.
+        """
+        new = {entry.person for entry in entries}
+        kept = [index for index, entry in enumerate(self.works) if entry.person not in new]
+        everyone = [self.works[index] for index in kept] + list(entries)
+        order = sorted(range(len(everyone)), key=lambda index: everyone[index].person)
+        rank = np.empty(len(everyone), np.uint32)
+        rank[order] = np.arange(len(everyone), dtype=np.uint32)
+        places = sorted({*self.places, *(place for one in fingerprints for place in _places(one))})
+        number = {place: index for index, place in enumerate(places)}
+
+        hashes, place, work = self._pairs()
+        stays = np.full(len(self.works), -1, np.int64)
+        stays[kept] = rank[: len(kept)]
+        work = stays[work]
+        is_kept = work >= 0
+        old_places = np.array([number[one] for one in self.places], np.uint16)
+        columns = [(hashes[is_kept], old_places[place[is_kept]], work[is_kept].astype(np.uint32))]
+        for fingerprint, index in zip(fingerprints, rank[len(kept) :], strict=True):
+            for where, found in _features(fingerprint):
+                found = found[_stays(found, where, self.thinned)]
+                columns.append(
+                    (found, np.full(len(found), number[where], np.uint16), np.full(len(found), index, np.uint32))
+                )
+        works = tuple(everyone[index] for index in order)
+        hashes, place, work = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        return _grouped(works, tuple(places), self.thinned, hashes, place, work)._fitted()
+
+    def fingerprint(self, index: int, year: str, version: int) -> Fingerprint:
+        """One work's, as far as it is kept: no lines, no tokens."""
+        entry = self.works[index]
+        starts, features = self._by_work
+        mine = features[starts[index] : starts[index + 1]]
+        place, hashes = self.place[mine], self.hashes[mine]
+        where = {key: number for number, key in enumerate(entry.blocks)}
+        block_of = np.array([where.get(BlockKey(one.file, one.number), -1) for one in self.places], np.int64)
+        view_of = np.array([VIEWS.index(one.view) if one.file else 0 for one in self.places], np.int64)
+        is_code = block_of[place] >= 0
+        block, view, code = block_of[place[is_code]], view_of[place[is_code]], hashes[is_code]
+        order = block * len(VIEWS) + view
+        if np.any(order[1:] < order[:-1]):  # a scaffold whose files aren't in the order of their names
+            sort = np.argsort(order, kind="stable")
+            block, view, code = block[sort], view[sort], code[sort]
+        traces = {
+            one.view: tuple(map(int, hashes[place == number]))
+            for number, one in enumerate(self.places)
+            if not one.file and np.any(place == number)
+        }
+        no_lines = np.broadcast_to(np.uint16(0), code.shape)
+        return Fingerprint(
+            WorkKey(year, entry.person),
+            entry.scaffold,
+            entry.blocks,
+            (0,) * len(entry.blocks),
+            code,
+            block.astype(np.uint16),
+            view.astype(np.uint8),
+            no_lines,
+            no_lines,
+            partners=entry.partners,
+            traces=traces,
+            version=version,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Pack it: the same bytes for the same works, in whatever order they were added."""
+        scaffolds = sorted({entry.scaffold for entry in self.works})
+        block_lists = sorted({entry.blocks for entry in self.works})
+        head = {
+            "works": [
+                [entry.person, entry.digest, scaffolds.index(entry.scaffold), block_lists.index(entry.blocks)]
+                + [entry.partners] * bool(entry.partners)
+                for entry in self.works
+            ],
+            "scaffolds": scaffolds,
+            "blocks": block_lists,
+            "places": self.places,
+            "thinned": self.thinned,
+        }
+        lengths = np.diff(self.starts)
+        steps = self.holders.astype(np.int64)
+        steps[1:] -= self.holders[:-1]
+        steps[self.starts[:-1]] = self.holders[self.starts[:-1]]
+        parts = [
+            zlib.compress(json.dumps(head, ensure_ascii=True, separators=(",", ":")).encode(), _LEVEL),
+            np.ascontiguousarray(self.hashes, "<u8").tobytes(),
+            pack_numbers(self.place),
+            pack_numbers(np.bincount(self.group, minlength=len(lengths))),
+            pack_numbers(lengths),
+            pack_numbers(steps),
+        ]
+        return _HEADER.pack(_MAGIC, zlib.crc32(b"".join(parts))) + b"".join(
+            struct.pack("<I", len(part)) + part for part in parts
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Volume":
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: it is not such bytes, or damaged.
+        """
+        try:
+            magic, check = _HEADER.unpack_from(data)
+            parts, at = [], _HEADER.size
+            while at < len(data):
+                (size,) = struct.unpack_from("<I", data, at)
+                parts.append(data[at + 4 : at + 4 + size])
+                at += 4 + size
+            if magic != _MAGIC or zlib.crc32(b"".join(parts)) != check or len(parts) != _COLUMNS + 1:
+                raise ValueError("damaged")
+            head = json.loads(zlib.decompress(parts[0]))
+            block_lists = [tuple(BlockKey(*block) for block in blocks) for blocks in head["blocks"]]
+            works = tuple(
+                Entry(person, digest, head["scaffolds"][scaffold], block_lists[blocks], tuple(*partners))
+                for person, digest, scaffold, blocks, *partners in head["works"]
+            )
+            hashes = np.frombuffer(parts[1], "<u8")
+            place, sizes, lengths, steps = (unpack_numbers(part) for part in parts[2:])
+            starts = np.zeros(len(lengths) + 1, np.int64)
+            np.cumsum(lengths, out=starts[1:])
+            # Each list's first number stands whole: one sum over all, less what was reached where the list begins.
+            reached = np.cumsum(steps, dtype=np.int64)
+            before = np.zeros(len(lengths), np.int64)
+            before[1:] = reached[starts[1:-1] - 1]
+            holders = (reached - np.repeat(before, lengths)).astype(np.uint32)
+            return cls(
+                works,
+                tuple(Place(*place) for place in head["places"]),
+                head["thinned"],
+                hashes,
+                place.astype(np.uint16),
+                np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes),
+                starts,
+                holders,
+            )
+        except (struct.error, zlib.error, KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"damaged: {error}") from error
+
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Who has which hash, one by one: hashes, places and works of equal length."""
+        features, work = _expanded(np.arange(len(self.hashes)), self.group, self.starts, self.holders)
+        return self.hashes[features], self.place[features], work
+
+    @cached_property
+    def _by_work(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each work's hashes begin, and which they are, by place and hash."""
+        order = np.lexsort((self.hashes, self.place))
+        features, work = _expanded(order, self.group[order], self.starts, self.holders)
+        sort = np.argsort(work, kind="stable")
+        starts = np.zeros(len(self.works) + 1, np.int64)
+        np.cumsum(np.bincount(work, minlength=len(self.works)), out=starts[1:])
+        return starts, features[sort].astype(np.uint32)
+
+    def _fitted(self) -> "Volume":
+        limit, volume = WORK_BYTES * max(len(self.works), FEW_WORKS), self
+        # The hashes alone are most of it, so most years need not be packed to know that they fit.
+        while 8 * len(volume.hashes) > limit or len(volume.to_bytes()) > limit:
+            if volume.thinned >= 64:
+                break  # names and partners alone are too much: nothing that thinning could mend
+            volume = volume._thinner()
+        used, place = np.unique(volume.place, return_inverse=True)
+        return replace(volume, places=tuple(volume.places[number] for number in used), place=place.astype(np.uint16))
+
+    def _thinner(self) -> "Volume":
+        thinned = self.thinned + 1
+        stays = np.zeros(len(self.hashes), bool)
+        for number, place in enumerate(self.places):
+            here = self.place == number
+            stays[here] = _stays(self.hashes[here], place, thinned)
+        groups, group = np.unique(self.group[stays], return_inverse=True)
+        lengths = np.diff(self.starts)[groups]
+        starts = np.zeros(len(groups) + 1, np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        holders = self.holders[ranges(self.starts[groups], lengths)]
+        return replace(
+            self,
+            thinned=thinned,
+            hashes=self.hashes[stays],
+            place=self.place[stays],
+            group=group.astype(np.uint32),
+            starts=starts,
+            holders=holders,
+        )
+
+
+def thin(fingerprint: Fingerprint, bits: int) -> Fingerprint:
+    """What is left of a fingerprint in a volume that is thinned by so many bits: the lowest hashes.
+
+    Slips are thinned later than the rest. What two works share, thinned, is what the two, thinned, share.
+    """
+    keep = np.zeros(len(fingerprint.hashes), bool)
+    for view, name in enumerate(VIEWS):
+        here = fingerprint.view == view
+        keep[here] = _stays(fingerprint.hashes[here], Place("-", 0, name), bits)
+    traces = {}
+    for kind, hashes in fingerprint.traces.items():
+        found = np.array(hashes, np.uint64)
+        traces[kind] = tuple(map(int, found[_stays(found, Place("", 0, kind), bits)]))
+    columns = {name: getattr(fingerprint, name)[keep] for name in ("hashes", "block", "view", "first", "last")}
+    return replace(fingerprint, traces={kind: hashes for kind, hashes in traces.items() if hashes}, **columns)
+
+
+def pack_numbers(numbers: Iterable[int] | np.ndarray) -> bytes:
+    """Pack numbers from 0 to 2^32 - 1, most of them small: plane by plane of their bytes, so that zlib sees runs."""
+    planes = np.ascontiguousarray(numbers, "<u4").view(np.uint8).reshape(-1, 4).T
+    return zlib.compress(planes.tobytes(), _LEVEL)
+
+
+def unpack_numbers(data: bytes) -> np.ndarray:
+    """Read what `pack_numbers` wrote, as uint32.
+
+    Raises:
+        ValueError, zlib.error: it is not such bytes.
+    """
+    planes = np.frombuffer(zlib.decompress(data), np.uint8).reshape(4, -1)
+    return np.ascontiguousarray(planes.T).view("<u4").reshape(-1)
+
+
+def _places(fingerprint: Fingerprint) -> Iterable[Place]:
+    return (place for place, hashes in _features(fingerprint) if len(hashes))
+
+
+def _features(fingerprint: Fingerprint) -> Iterable[tuple[Place, np.ndarray]]:
+    """A fingerprint's hashes, by place."""
+    where = fingerprint.block.astype(np.int64) * len(VIEWS) + fingerprint.view
+    numbers, starts = np.unique(where, return_index=True)  # the columns are sorted
+    for number, start, end in zip(numbers, starts, [*starts[1:], len(where)], strict=True):
+        block = fingerprint.blocks[number // len(VIEWS)]
+        yield Place(block.file, block.number, VIEWS[number % len(VIEWS)]), fingerprint.hashes[start:end]
+    for kind, hashes in fingerprint.traces.items():
+        yield Place("", 0, kind), np.array(hashes, np.uint64)
+
+
+def _stays(hashes: np.ndarray, place: Place, thinned: int) -> np.ndarray:
+    is_spared = place.view == SLIPS or not place.file
+    bits = max(0, thinned - _SPARED) if is_spared else thinned
+    return hashes < 2 ** (64 - bits) if bits else np.ones(len(hashes), bool)
+
+
+def _grouped(
+    works: tuple[Entry, ...],
+    places: tuple[Place, ...],
+    thinned: int,
+    hashes: np.ndarray,
+    place: np.ndarray,
+    work: np.ndarray,
+) -> Volume:
+    """Make a volume of pairs of hash and work, of which none stands there twice."""
+    if not len(hashes):
+        return replace(Volume.empty(), works=works, thinned=thinned)
+    order = np.lexsort((work, hashes, place))
+    hashes, place, work = hashes[order], place[order], work[order]
+    del order
+    is_new = np.ones(len(hashes), bool)
+    is_new[1:] = (hashes[1:] != hashes[:-1]) | (place[1:] != place[:-1])
+    begins = np.flatnonzero(is_new)
+    lengths = np.diff(np.append(begins, len(hashes)))
+    # Two lists are the same where two sums over them are, of numbers as good as random: 128 bits, no loop.
+    one = _mix(np.arange(len(works), dtype=np.uint64))
+    sums = [np.add.reduceat(random[work], begins) for random in (one, _mix(one))]
+    # Lists of one length together, and those that begin alike: what follows on its like compresses well.
+    keys = np.lexsort((hashes[begins], place[begins], *sums, work[begins], lengths))
+    is_group = np.ones(len(keys), bool)
+    is_group[1:] = np.any([column[keys][1:] != column[keys][:-1] for column in (*sums, lengths)], axis=0)
+    first = keys[is_group]  # one hash of each group
+    starts = np.zeros(len(first) + 1, np.int64)
+    np.cumsum(lengths[first], out=starts[1:])
+    return Volume(
+        works,
+        places,
+        thinned,
+        hashes[begins][keys],
+        place[begins][keys],
+        (np.cumsum(is_group) - 1).astype(np.uint32),
+        starts,
+        work[ranges(begins[first], lengths[first])],
+    )
+
+
+def _mix(numbers: np.ndarray) -> np.ndarray:
+    """Scatter numbers over 64 bits, the same way on every machine (splitmix64)."""
+    mixed = (numbers + np.uint64(1)) * _MIXED
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _expanded(
+    features: np.ndarray, group: np.ndarray, starts: np.ndarray, holders: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each feature as often as it has holders, and its holders."""
+    lengths = np.diff(starts)[group]
+    return np.repeat(features, lengths), holders[ranges(starts[group], lengths)]
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The numbers of all ranges, one after another."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
