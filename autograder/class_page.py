@@ -5,27 +5,10 @@ from statistics import mean, median
 from urllib.parse import quote
 
 from autograder.grades import GRADED, Grade, points
-from autograder.page import escape, page
+from autograder.page import SORTING, escape, page
 
 _BINS = 11  # tenths of the points, and all of them or more
 _WIDTH, _HEIGHT, _MARGIN = 640, 200, 24
-
-# Sorts a table by the column whose heading is clicked; once more, the other way round.
-_SORT = """
-document.querySelectorAll("table.sortable").forEach(table => {
-  table.querySelectorAll("th").forEach((heading, column) => {
-    heading.addEventListener("click", () => {
-      const up = heading.getAttribute("aria-sort") !== "ascending";
-      table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
-      heading.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const body = table.tBodies[0];
-      const value = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-      const compare = new Intl.Collator("en", { numeric: true }).compare;
-      [...body.rows].sort((a, b) => (up ? 1 : -1) * compare(value(a), value(b))).forEach(row => body.append(row));
-    });
-  });
-});
-"""
 
 
 def class_page(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
@@ -41,7 +24,7 @@ def class_page(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
         parts += ['<p><a href="#checks">Checks</a> · <a href="#students">Students</a></p>']
         parts += ["<h2>Distribution</h2>", _histogram(graded), "<h2 id=checks>Checks</h2>", _checks(graded)]
     parts += ["<h2 id=students>Students</h2>", _students(grades, feedback)]
-    return page("Grades", "\n".join(parts), _SORT)
+    return page("Grades", "\n".join(parts), SORTING)
 
 
 def _in_short(grades: Sequence[Grade], graded: Sequence[Grade]) -> str:

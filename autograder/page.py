@@ -26,19 +26,39 @@ svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font: 12px
 svg rect { fill: #4a7fb5; } svg line { stroke: currentColor; opacity: .4; }
 """
 
+# Sorts a table by the column whose heading is clicked; once more, the other way round. A cell's data-value is a number.
+SORTING = """
+document.querySelectorAll("table.sortable").forEach(table => {
+  const inWords = new Intl.Collator("en", { numeric: true }).compare;
+  table.querySelectorAll("thead th").forEach((heading, column) => {
+    heading.addEventListener("click", () => {
+      const up = heading.getAttribute("aria-sort") !== "ascending";
+      table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const body = table.tBodies[0];
+      const number = row => Number(row.cells[column].dataset.value ?? NaN);
+      const words = row => row.cells[column].textContent;
+      const compare = (a, b) => number(a) - number(b) || inWords(words(a), words(b));
+      [...body.rows].sort((a, b) => (up ? 1 : -1) * compare(a, b)).forEach(row => body.append(row));
+    });
+  });
+});
+"""
+
 
 def escape(text: str) -> str:
     """Make text of any origin harmless in HTML and visible: control characters and changes of direction as escapes."""
     return html.escape("\n".join(map(visible, text.split("\n"))), quote=True)
 
 
-def page(title: str, body: str, script: str = "") -> str:
+def page(title: str, body: str, script: str = "", style: str = "") -> str:
     """Put a body, which is HTML already, into a page.
 
     Args:
         title: plain text, for the browser's tab.
         body: HTML; whatever in it comes from a student must be escaped already.
         script: JavaScript of ours, or "".
+        style: CSS of ours that goes behind the house's, or "".
     """
     tail = f"<script>{script}</script>" if script else ""
     return (
@@ -47,6 +67,6 @@ def page(title: str, body: str, script: str = "") -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>\n"
         f"<body>\n{body}\n{tail}</body></html>\n"
     )
