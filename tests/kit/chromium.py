@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +23,14 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 _TIME_LIMIT_S = 60
+# The browser reads what it is told from file descriptor 3, and answers through 4.
+_START = """
+import fcntl, os, sys
+told, answers = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(told, 3)
+os.dup2(answers, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Chromium:
@@ -37,17 +46,9 @@ class Chromium:
         self._number, self._rest, self._loaded = 0, b"", 0
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
-        # The browser reads file descriptor 3 and writes 4.
-        start = [
-            "sh",
-            "-c",
-            f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}',
-            PATH,
-            *_FLAGS,
-            f"--user-data-dir={profile}",
-        ]
+        start = [sys.executable, "-c", _START, str(theirs_in), str(theirs_out), PATH, *_FLAGS]
         self._process = subprocess.Popen(
-            [*start, "about:blank"],
+            [*start, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ from coursekit.files import write_atomically
 
 _FOLDER = "pairs"
 _MOST_DECLARED = 50  # pages of pairs that declare each other; in a class of partners they would outweigh all else
-_MOST_CODE, _MOST_CODE_A_PAGE = 12_000_000, 200_000  # characters of HTML
+_MOST_CODE, _MOST_CODE_A_PAGE = 14_000_000, 250_000  # characters of HTML
 _MADE_HERE = re.compile(r"<!-- similarity report: ([^ ]+) -->")
 
 

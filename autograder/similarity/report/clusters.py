@@ -11,6 +11,7 @@ from code_analyze.summary import visible
 
 MOST_NODES = 60  # a larger cluster is a list: no drawing of it could be read
 _LENGTH = 120.0  # of an edge, in pixels
+_WIDEST, _HIGHEST = 1080.0, 640.0
 _SIDE, _TOP, _BOTTOM = 56, 16, 30
 _LONGEST = 15  # characters of a name below its node
 _LABEL_WIDTH, _LABEL_HEIGHT = 100, 34  # what a node and its name take
@@ -143,7 +144,14 @@ def layout(count: int, edges: Sequence[tuple[int, int]]) -> list[Point]:
             ys[i] += push_y[i]
     if max(xs) - min(xs) < max(ys) - min(ys):
         xs, ys = ys, xs  # lying down, it takes less of the page, and names have more room
+    xs, ys = _within(xs, _WIDEST), _within(ys, _HIGHEST)
     return _apart([(round(x, 1), round(y, 1)) for x, y in zip(xs, ys, strict=True)])
+
+
+def _within(places: list[float], most: float) -> list[float]:
+    """Shrink what would not fit on a screen."""
+    scale = min(1.0, most / max(max(places) - min(places), 1.0))
+    return [place * scale for place in places]
 
 
 def _apart(places: list[Point]) -> list[Point]:

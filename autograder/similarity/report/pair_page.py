@@ -26,6 +26,7 @@ _COLOURS = 6  # classes c0 to c5 of the style
 _OPEN_MATCHES, _MOST_MATCHES = 6, 30  # shown of one block
 _MOST_LINES = 400  # shown of one side of one block
 _LONGEST_LINE = 400  # characters
+_ROW = 120  # characters of HTML around a line
 _AROUND = 3  # lines shown around a match where a block is too long to be shown whole
 _MOST_EDITS = 30
 NOT_KEPT = (0, 0)  # lines of a match of which an archive kept none
@@ -58,11 +59,12 @@ class Budget:
     def __init__(self, characters: int):
         self.left = characters
 
-    def takes(self, text: str) -> bool:
+    def takes(self, text: str, more: int = 0) -> bool:
         """Take so much of it, or, where that isn't left, nothing."""
-        if len(text) > self.left:
+        size = len(text) + more
+        if size > self.left:
             return False
-        self.left -= len(text)
+        self.left -= size
         return True
 
 
@@ -190,7 +192,7 @@ def _traces(pair: Pair) -> str:
         count = f'<td class=number data-value="{trace.count}">{trace.count:,}</td>'
         rows.append(f"<tr><td>{escape(trace.kind)}</td>{count}<td>{shown}</td><td>{in_others(trace.others)}</td></tr>")
     heads = "<th>trace</th><th class=number>shared</th><th>such as</th><th>how rare</th>"
-    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    table = f"<table class=traces><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f"<h2 id=traces>Beyond code</h2><p>None of this is in the score.</p><div class=wide>{table}</div>"
 
 
@@ -244,11 +246,13 @@ def _block(
     found = regions(matches)
     owners = [_owners([region.lines_a for region in found]), _owners([region.lines_b for region in found])]
     heading = escape(block_name(block)) + (f": {escape(title[:200])}" if title else "")
+    matched = _matches(n, found, budget)
+    codes = [_fitting(work, block, mine, budget) for work, mine in zip(sides, owners, strict=True)]
     texts = []
-    for side, (work, name) in enumerate(zip(sides, names, strict=True)):
-        shown = _code(n, side, work, block, found, owners, budget)
+    for side, name in enumerate(names):
+        shown = _code(n, side, codes, found, owners)
         texts.append(f"<section><h4>{name}</h4><div class=code>{shown}</div></section>")
-    inside = f"{_matches(n, found, budget)}<div class=sides>{''.join(texts)}</div>"
+    inside = f"{matched}<div class=sides>{''.join(texts)}</div>"
     if matches:
         return f"<h3 id=k{n}>{heading}</h3>{inside}"
     return f"<details id=k{n}><summary>{heading}: nothing that counts</summary>{inside}</details>"
@@ -299,87 +303,88 @@ def _by_view(region: Region) -> list[Match]:
     return list(best.values())
 
 
-def _code(
-    n: int,
-    side: int,
-    work: Work,
-    block: BlockKey,
-    found: Sequence[Region],
-    owners: Sequence[Mapping[int, int]],
-    budget: Budget,
-) -> str:
-    """The lines of one side, numbered as in the student's file."""
+@dataclass
+class Code:
+    """What of one side of a block is shown.
+
+    Attributes:
+        rows: line -> it as HTML.
+        given: which of them are the scaffold's own.
+        first, last: the block's lines in the student's file.
+        instead: a phrase where there are no lines to show.
+    """
+
+    rows: dict[int, str] = field(default_factory=dict)
+    given: frozenset[int] = frozenset()
+    first: int = 0
+    last: int = 0
+    instead: str = ""
+
+
+def _fitting(work: Work, block: BlockKey, owners: Mapping[int, int], budget: Budget) -> Code:
+    """Choose the lines of one side that the page has room for; the other side is left as much."""
     if not work.blocks:
-        return "<p>Of this hand-in only fingerprints are kept: what both share is known, its text is not.</p>"
+        return Code(instead="Of this hand-in only fingerprints are kept: what both share is known, its text is not.")
     text = work.blocks.get(block)
     if text is None:
-        return "<p>This block is not in the hand-in.</p>"
+        return Code(instead="This block is not in the hand-in.")
     lines = split_lines(text.text)
     if not any(line.strip() for line in lines):
-        return "<p>The block is empty.</p>"
-    given = _given(lines, text)
-    mine, other = owners[side], owners[1 - side]
-    shown, before, last = [], None, -1
-    for at in _kept(lines, text.first_line, mine):
-        number = text.first_line + at
-        region = mine.get(number)
-        row = _line(n, side, number, lines[at], region, found, other, region != before, at in given)
-        if not budget.takes(row):
-            last = at - 1
+        return Code(instead="The block is empty.")
+    first, last = text.first_line, text.first_line + len(lines) - 1
+    code = Code(given=_given(lines, text), first=first, last=last)
+    reserve = budget.left // 2
+    for number in _kept(first, last, owners):
+        row = shortened(lines[number - first], _LONGEST_LINE)
+        if budget.left - len(row) - _ROW < reserve or not budget.takes(row, _ROW):
             break
-        if at > last + 1:
-            shown.append(f"<p>… {counted(at - last - 1, 'line')} left out</p>")
-        shown.append(row)
-        before, last = region, at
-    rest = len(lines) - last - 1
-    if rest > 0:
-        shown.append(f"<p>… {counted(rest, 'line')} left out: the page would be too large; they are in the hand-in</p>")
+        code.rows[number] = row
+    return code
+
+
+def _code(
+    n: int, side: int, codes: Sequence[Code], found: Sequence[Region], owners: Sequence[Mapping[int, int]]
+) -> str:
+    """The lines of one side, numbered as in the student's file."""
+    mine, other = codes[side], codes[1 - side]
+    if mine.instead:
+        return f"<p>{mine.instead}</p>"
+    shown, before, last = [], None, mine.first - 1
+    for number, words in mine.rows.items():
+        if number > last + 1:
+            shown.append(f"<p>… {counted(number - last - 1, 'line')} left out</p>")
+        region = owners[side].get(number)
+        classes, data, name = "l", "", str(number)
+        if region is not None:
+            classes += f" c{found[region].colour}"
+            data = f" data-m=m{n}-{region}"
+            lines = found[region].lines_b if side == 0 else found[region].lines_a
+            if region != before and lines != NOT_KEPT and lines[0] in other.rows:
+                title = f"the other side: {in_lines(lines)}"
+                name = f'<a href="#{"ba"[side]}{n}-{lines[0]}" title="{title}">{number}</a>'
+        classes += " g" * (number in mine.given)
+        shown.append(
+            f'<div class="{classes}" id={"ab"[side]}{n}-{number}{data}><b>{name}</b><span>{words}</span></div>'
+        )
+        before, last = region, number
+    if mine.last > last:
+        shown.append(f"<p>… {counted(mine.last - last, 'line')} left out here; they are in the hand-in</p>")
     return "".join(shown)
 
 
-def _line(
-    n: int,
-    side: int,
-    number: int,
-    text: str,
-    region: int | None,
-    found: Sequence[Region],
-    other: Mapping[int, int],
-    is_first: bool,
-    is_given: bool,
-) -> str:
-    """One line; the first of a match leads to its other side."""
-    here, there = "ab"[side], "ba"[side]
-    kinds, data, shown = ["l"], "", str(number)
-    if region is not None:
-        kinds.append(f"c{found[region].colour}")
-        data = f" data-m=m{n}-{region}"
-        lines = found[region].lines_b if side == 0 else found[region].lines_a
-        if is_first and lines != NOT_KEPT and lines[0] in other:
-            shown = f'<a href="#{there}{n}-{lines[0]}" title="the other side: {in_lines(lines)}">{number}</a>'
-    kinds += ["g"] * is_given
-    words = f"<span>{shortened(text, _LONGEST_LINE)}</span>"
-    return f'<div class="{" ".join(kinds)}" id={here}{n}-{number}{data}><b>{shown}</b>{words}</div>'
-
-
-def _given(lines: Sequence[str], text: BlockText) -> set[int]:
-    """Which lines are the scaffold's own."""
+def _given(lines: Sequence[str], text: BlockText) -> frozenset[int]:
+    """Which lines of a student's file are the scaffold's own."""
     scaffold = [line.strip() for line in split_lines(text.given)]
     stripped = [line.strip() for line in lines]
     if not any(scaffold) or len(scaffold) * len(stripped) > 1_000_000:
-        return set()
+        return frozenset()
     same = SequenceMatcher(None, scaffold, stripped, autojunk=False).get_matching_blocks()
-    return {at for run in same for at in range(run.b, run.b + run.size) if stripped[at]}
+    return frozenset(text.first_line + at for run in same for at in range(run.b, run.b + run.size) if stripped[at])
 
 
-def _kept(lines: Sequence[str], first_line: int, owners: Mapping[int, int]) -> list[int]:
-    """Which lines to show: all, or of a very long block those of matches and around them, and its beginning."""
-    if len(lines) <= _MOST_LINES:
-        return list(range(len(lines)))
-    near = {
-        at
-        for number in owners
-        for at in range(number - first_line - _AROUND, number - first_line + _AROUND + 1)
-        if 0 <= at < len(lines)
-    }
-    return sorted(near | set(range(20)))[:_MOST_LINES]
+def _kept(first: int, last: int, owners: Mapping[int, int]) -> list[int]:
+    """Which lines to show: all, or of a very long block its beginning, and those of matches and around them."""
+    if last - first < _MOST_LINES:
+        return list(range(first, last + 1))
+    near = {line for number in owners for line in range(number - _AROUND, number + _AROUND + 1)}
+    return sorted(line for line in near | set(range(first, first + 20)) if first <= line <= last)[:_MOST_LINES]

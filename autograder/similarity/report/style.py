@@ -15,9 +15,10 @@ summary:focus-visible { outline: 2px solid var(--mark); outline-offset: 1px; }
 small { opacity: .75; } [hidden] { display: none !important; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .75rem 0; }
 .filters { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: 1rem 0; }
-.filters label { display: grid; font-size: .85rem; min-width: 0; }
+.filters label { display: grid; grid-template-columns: minmax(0, 1fr); font-size: .85rem; min-width: 0; }
 .filters select, .filters input, .filters button { font: inherit; font-size: 1rem; padding: .25rem .4rem;
-  max-width: 100%; }
+  box-sizing: border-box; max-width: 100%; }
+.filters select { max-width: 24rem; width: 100%; }
 svg.heat { display: block; min-width: 3rem; } svg rect.frame { fill: var(--soft); }
 svg .s1, td.s1 { --s: .3; } svg .s2, td.s2 { --s: .45; } svg .s3, td.s3 { --s: .6; } svg .s4, td.s4 { --s: .8; }
 svg .s5, td.s5 { --s: 1; } svg .q1, td.q1 { --s: .12; } svg .q2, td.q2 { --s: .2; } svg .q3, td.q3 { --s: .28; }
@@ -42,9 +43,12 @@ svg.graph .off { opacity: .12; }
 .key { display: inline-block; width: .8rem; height: .8rem; border-radius: 50%; background: var(--mark); }
 .key.old { border-radius: 0; transform: rotate(45deg); background: var(--old); }
 ul.many { columns: 4 14rem; }
-table.pairs td.number, .chip, .below { white-space: nowrap; }
-table.pairs td:nth-child(4) { min-width: 7.5rem; } table.pairs th { vertical-align: bottom; font-size: .85rem; }
-table.pairs th, table.pairs td { padding: .35rem .5rem; } table.pairs th.trace { max-width: 5rem; }
+.chip, .below { white-space: nowrap; } td.number { white-space: nowrap; }
+table.pairs td:nth-child(5) { min-width: 7.5rem; white-space: normal; }
+table.pairs td:nth-child(4) { min-width: 7.5rem; } table.pairs { font-size: .92rem; }
+table.pairs th { vertical-align: bottom; font-size: .85rem; }
+table.pairs th, table.pairs td { padding: .35rem .4rem; }
+table.traces td:last-child { min-width: 8rem; }
 details { margin: .5rem 0; } summary { cursor: pointer; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .25rem 0; font: 13px/1.45 ui-monospace, monospace; }
 .sides { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: .75rem; }

@@ -32,7 +32,7 @@ def short_chance(expected: float) -> str:
     if not expected >= 0 or math.isinf(expected):
         return "not known"
     if expected < 1 / _RAREST:
-        return f"under 1 in {_RAREST:,} classes"
+        return "under 1 in a million classes"
     if expected < 1 / 1.5:
         return f"1 in {_rounded(1 / expected):,} classes"
     return f"{_rounded(expected):,} in each class"
