@@ -7,13 +7,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from autograder import evidence, workers
 from autograder.course import Course
 from autograder.evidence import ALL_PROBES, GAN_PROBES, VAE_PROBES
-from autograder.fid_points import Score, fid_check, is_borderline, score
 from autograder.gradebook import write_gradebook
 from autograder.grades import GRADED, CheckResult, Grade
 from autograder.intake import Submission, take_in
@@ -22,7 +22,6 @@ from autograder.probing import inputs_by_probe, read_codes
 from autograder.scaffold import build_scaffold
 from autograder.sources import HandIn
 from autograder.store import REFERENCE, STUDENTS, Store, digest
-from autograder.training import train
 from autograder.workers import Work
 from code_analyze.report import OWN_SHARE
 from code_analyze.summary import visible
@@ -30,6 +29,9 @@ from coursekit.analysis import SUMMARY
 from coursekit.errors import CourseError, Interrupted
 from coursekit.files import write_atomically
 from coursekit.requirements import PROJECTS, REQUIRED_PROJECT
+
+if TYPE_CHECKING:
+    from autograder.fid_points import Score
 
 PROBES = {"VAE": VAE_PROBES, "GAN": GAN_PROBES}
 NEVER = "never"
@@ -205,8 +207,10 @@ def _judge_alone(store: Store, row: _Row, points: Mapping[str, float]) -> None:
 
 
 def _judges(jobs: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: this process has threads, and torch in it.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    # Not forked from this process, which has threads, but from one that has loaded what takes long, once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["autograder.judge", "autograder.gan_gradients", "autograder.credible"])
+    return ProcessPoolExecutor(jobs, mp_context=context)
 
 
 def _check_points(verdicts: Sequence[Verdict], course: Course) -> None:
@@ -229,6 +233,10 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
     """Train what computes something else than the reference, once, and where that decides too little, again."""
     if course.fid.when == NEVER:
         return
+    # Only here: torch takes seconds to load.
+    from autograder.fid_points import Score, is_borderline, score
+    from autograder.training import train
+
     to_do = []
     for row in rows:
         for project in row.projects if not row.fault else ():
@@ -324,8 +332,11 @@ def _fid_results(row: _Row, project: str, course: Course) -> list[CheckResult]:
         check = f"{project.lower()}.fid"
         title = f"The FID of the {project}'s samples is low enough"
         return [CheckResult(check, title, None, 0, course.points[check], row.untrained[project])]
-    found = fid_check(project, row.scores[project], course) if project in row.scores else None
-    return [found] if found else []
+    if project not in row.scores:
+        return []
+    from autograder.fid_points import fid_check  # with torch
+
+    return [fid_check(project, row.scores[project], course)]
 
 
 def _remarks(row: _Row) -> Iterator[str]:

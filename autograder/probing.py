@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from autograder import course
-from autograder.evidence import Ran, results_of
+from autograder.evidence import GAN_PROBES, VAE_PROBES, Ran, results_of
 from autograder.inputs import draw_inputs
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.limits import Limits, Outcome
@@ -48,7 +48,7 @@ class Prober(Protocol):
 
 
 class SandboxProber(AbstractContextManager):
-    """Runs each probe in a sandbox of its own, a fork of a process that has torch loaded; jobs may run at one time.
+    """Runs probes in sandboxes, forks of a process that has torch loaded; jobs may run at one time.
 
     Args:
         limits: what one probe may use, and all of them together.
@@ -69,22 +69,40 @@ class SandboxProber(AbstractContextManager):
         """Run probes on one student's code (see `Prober`)."""
         end = time.monotonic() + self.limits.submission_wall_s
         runs = {}
-        for probe in probes:
-            left = end - time.monotonic()
-            if left <= 0:
-                runs[probe] = Ran(TIME_IS_UP, {})
+        for together in _by_project(probes):
+            # One process for all of a project, as nearly always nothing stops it; else each probe in its own.
+            outcome = self._run(codes, together, inputs, end)
+            if outcome is not None and outcome.status == sandbox.OK and not outcome.problems:
+                runs |= {probe: Ran("", _files_of(probe, outcome)) for probe in together}
                 continue
-            outcome = self._server.run(
-                f"{KIT_INSIDE}/autograder/probe/__main__.py",
-                [probe, "/in/codes", "/in/inputs.npz", "/out"],
-                inputs={f"codes/{name}": content for name, content in codes.items()} | {"inputs.npz": inputs[probe]},
-                limits=sandbox_limits(self.limits, wall_s=min(self.limits.wall_s, left)),
-                outputs=results_of(probe),
-            )
-            if outcome.status == sandbox.SANDBOX_FAILED:
-                raise CourseError(f"the sandbox failed: {reason_given(outcome)}")
-            runs[probe] = Ran(what_stopped(outcome, self.limits), outcome.evidence)
+            for probe in together:
+                outcome = self._run(codes, [probe], inputs, end)
+                if outcome is None:
+                    runs[probe] = Ran(TIME_IS_UP, {})
+                else:
+                    runs[probe] = Ran(what_stopped(outcome, self.limits), _files_of(probe, outcome))
         return runs
+
+    def _run(
+        self, codes: Mapping[str, bytes], probes: Sequence[str], inputs: Mapping[str, bytes], end: float
+    ) -> Outcome | None:
+        """Run probes in one sandbox; None where the time is up."""
+        left = end - time.monotonic()
+        if left <= 0:
+            return None
+        outcome = self._server.run(
+            f"{KIT_INSIDE}/autograder/probe/__main__.py",
+            ["/in/codes", "/in/inputs", "/out", *probes],
+            inputs={
+                **{f"codes/{name}": content for name, content in codes.items()},
+                **{f"inputs/{probe}.npz": inputs[probe] for probe in probes},
+            },
+            limits=sandbox_limits(self.limits, wall_s=min(self.limits.wall_s, left)),
+            outputs=[name for probe in probes for name in results_of(probe)],
+        )
+        if outcome.status == sandbox.SANDBOX_FAILED:
+            raise CourseError(f"the sandbox failed: {reason_given(outcome)}")
+        return outcome
 
 
 class UnsafeProber(AbstractContextManager):
@@ -122,8 +140,7 @@ class UnsafeProber(AbstractContextManager):
         runs = {}
         for probe, note in zip(probes, notes, strict=True):
             said = outcome.evidence.get(note, what_stopped(outcome, self.limits).encode() or b"it was ended by another")
-            files = {name: outcome.evidence[name] for name in results_of(probe) if name in outcome.evidence}
-            runs[probe] = Ran(said.decode("utf-8", "replace"), files)
+            runs[probe] = Ran(said.decode("utf-8", "replace"), _files_of(probe, outcome))
         return runs
 
 
@@ -185,6 +202,15 @@ def reason_given(outcome: Outcome) -> str:
     """The last line that a run wrote about its failure."""
     lines = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "no reason given"
+
+
+def _by_project(probes: Iterable[str]) -> list[list[str]]:
+    probes = list(probes)
+    return [part for known in (VAE_PROBES, GAN_PROBES) if (part := [probe for probe in probes if probe in known])]
+
+
+def _files_of(probe: str, outcome: Outcome) -> dict[str, bytes]:
+    return {name: outcome.evidence[name] for name in results_of(probe) if name in outcome.evidence}
 
 
 def _grouped(inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:

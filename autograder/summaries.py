@@ -34,7 +34,7 @@ def make_summary(codes: Path, scaffold: Path, out: Path) -> Analysis:
     """
     summary, content = (out / SUMMARY).absolute(), (out / CONTENT).absolute()
     flags = {"--target_dir": codes, "--origin_dir": scaffold, "--output_file": summary, "--json": content}
-    command = [sys.executable, "-I", str(Path(analyze.__file__).absolute())]
+    command = [sys.executable, "-I", "-S", str(Path(analyze.__file__).absolute())]
     for flag, path in flags.items():
         command += [flag, str(Path(path).absolute())]
     process = subprocess.Popen(
