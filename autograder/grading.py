@@ -165,10 +165,10 @@ def _gather(
         name, key, row = pending.pop(future)
         try:
             runs = future.result()
-        except CourseError as error:
+        except Exception as error:  # whatever it is, such as a worker lost again and again: it is one student's row
             if row is None:
-                raise
-            row.fault = f"not graded: {error}"
+                raise CourseError(f"the reference solution could not be run: {_said(error)}") from error
+            row.fault = f"not graded: {_said(error)}"
         else:
             store.keep(name, key, runs)
 
@@ -273,8 +273,8 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
         row, project, seed = pending.pop(future)
         try:
             found = score(future.result(), project, course)
-        except CourseError as error:
-            row.untrained[project] = UNMEASURED + visible(str(error))
+        except Exception as error:  # likewise
+            row.untrained[project] = UNMEASURED + visible(_said(error))
         else:
             store.keep_score(row.name, f"{project}-{seed}", _training_key(row, project, course), asdict(found))
             note(row, project, seed, found)
@@ -357,6 +357,10 @@ def _remarks(row: _Row) -> Iterator[str]:
 def visible_lines(text: str) -> str:
     """Text of several lines with nothing in it that a terminal or a page would take for more than text."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
 
 
 def _project_of(check: str) -> str:
