@@ -1,6 +1,6 @@
 """Earlier years: fingerprints of their works in one SQLite file, to compare new works with.
 
-The table `years` holds one row a year, its works packed as `volume` says, and why: 1 to 2 kB a work. `sources` holds
+The table `years` holds one row a year, its works packed as `volume` says, and why. `sources` holds
 what students wrote, of those years only that were added with it. A row of `years` is read, changed and written in one
 transaction that keeps other writers out: whatever happens, the old or the new state is there. What is removed is
 overwritten with zeros (secure_delete), and the file made anew without it (VACUUM).
@@ -37,7 +37,7 @@ _YEAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _SHORTEST_SECRET = 16  # bytes; student numbers are few, so it is the secret that must not be guessed
 _TABLES = (
     "CREATE TABLE years (year TEXT PRIMARY KEY, extractor INTEGER, secret TEXT NOT NULL, volume BLOB NOT NULL)",
-    "CREATE TABLE sources (year TEXT, person TEXT, source BLOB NOT NULL, PRIMARY KEY (year, person)) WITHOUT ROWID",
+    "CREATE TABLE sources (year TEXT, person BLOB, source BLOB NOT NULL, PRIMARY KEY (year, person)) WITHOUT ROWID",
 )
 # What SQLite says, and what that means for whoever reads it.
 _TROUBLES = (
@@ -172,12 +172,12 @@ class Archive(Sequence[Fingerprint]):
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Hashes of all years, salted with their places and sorted; where their holders begin; how many; who."""
+        """Hashes of all years, salted with their spots and sorted; where their holders begin; how many; who."""
         keys, starts, lengths, holders = [], [], [], []
         num_holders = 0
         for volume, first in zip(self._volumes, self._firsts[:-1], strict=True):
-            salts = np.array([_salt(*place) for place in volume.places], np.uint64)
-            keys.append(volume.hashes ^ salts[volume.place] if len(volume.hashes) else volume.hashes)
+            salts = np.array([_salt(*spot) for spot in volume.spots], np.uint64)
+            keys.append(volume.hashes ^ salts[volume.spot] if len(volume.hashes) else volume.hashes)
             starts.append(volume.starts[volume.group] + num_holders)
             lengths.append(np.diff(volume.starts)[volume.group])
             holders.append(volume.holders + np.uint32(first))
@@ -242,9 +242,7 @@ def add(
     fingerprints = {}
     for work in works:
         if work.version != EXTRACTOR_VERSION:
-            raise CourseError(
-                f"{work.key.label}: read by extractor {work.version}, not {EXTRACTOR_VERSION}: read again"
-            )
+            raise CourseError(f"{work.key.label}: of extractor {work.version}, not {EXTRACTOR_VERSION}; read it again")
         if work.key.person in fingerprints:
             raise CourseError(f"{year}: two works of {work.key.person}; keep one of them and add the year again")
         fingerprints[work.key.person] = work
@@ -262,15 +260,16 @@ def add(
         if changed:
             volume = volume.with_works(list(changed.values()), [fingerprints[person] for person in changed])
             archive.execute(
-                "INSERT OR REPLACE INTO years VALUES (?, ?, ?, ?)", (year, EXTRACTOR_VERSION, check, volume.to_bytes())
+                "INSERT OR REPLACE INTO years VALUES (?, ?, ?, ?)",
+                (year, EXTRACTOR_VERSION, check, volume.to_bytes()),
             )
-            gone = [(year, entry.person) for entry in changed.values()]
+            gone = [(year, _column(entry.person)) for entry in changed.values()]
             archive.executemany("DELETE FROM sources WHERE year = ? AND person = ?", gone)
         kept = sources or {}
         archive.executemany(
             "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)",
             (
-                (year, entry.person, zlib.compress(kept[fingerprints[person].key], 9))
+                (year, _column(entry.person), zlib.compress(kept[fingerprints[person].key], 9))
                 for person, entry in entries.items()
                 if fingerprints[person].key in kept
             ),
@@ -372,7 +371,7 @@ def source(path: Path, key: WorkKey, secret: bytes | None = None) -> bytes | Non
     with _opened(path) as archive:
         for name in sorted(names):
             row = archive.execute(
-                "SELECT source FROM sources WHERE year = ? AND person = ?", (key.year, name)
+                "SELECT source FROM sources WHERE year = ? AND person = ?", (key.year, _column(name))
             ).fetchone()
             if row:
                 try:
@@ -390,7 +389,7 @@ def year_name(year: str) -> str:
     """
     if not _YEAR.fullmatch(year):
         raise CourseError(
-            f"{year!r} is no year's name: up to 32 letters, digits, '.', '-' and '_', such as 2025-spring"
+            f"{year!r} is no year's name: give up to 32 letters, digits, '.', '-', '_', as in 2025-spring"
         )
     return year
 
@@ -440,6 +439,11 @@ def _name(person: str, secret: bytes | None) -> str:
 def _keyed(digest: str, secret: bytes | None) -> str:
     """A digest that nobody can find the person by who tries all of them."""
     return hmac.new(secret or b"-", digest.encode(), "sha256").hexdigest()[:16]
+
+
+def _column(person: str) -> bytes:
+    """A person as SQLite takes any: a hand-in's name may hold what is no text."""
+    return person.encode("utf-8", "surrogatepass")
 
 
 def _entry(work: Fingerprint, secret: bytes | None, digest: str | None) -> Entry:
@@ -498,13 +502,8 @@ def _opened(
         archive = sqlite3.connect(name, uri=True, timeout=wait_s, isolation_level=None)
         archive.execute("PRAGMA secure_delete = ON")
         archive.execute("PRAGMA temp_store = MEMORY")  # nothing of it in a temporary file
-        if is_made:
-            with _transaction(archive):
-                if _is_empty(archive):
-                    for table in _TABLES:
-                        archive.execute(table)
-                    archive.execute(f"PRAGMA application_id = {_APPLICATION}")
-                    archive.execute(f"PRAGMA user_version = {_FORMAT}")
+        if is_made and _is_empty(archive):
+            _make(archive)
         _check_format(archive, path)
         if _is_empty(archive):  # whoever was to make it was stopped
             archive = _in_memory(archive)
@@ -518,6 +517,15 @@ def _opened(
     finally:
         if archive is not None:
             archive.close()
+
+
+def _make(archive: sqlite3.Connection) -> None:
+    with _transaction(archive):
+        if _is_empty(archive):  # still: another writer may have been first
+            for table in _TABLES:
+                archive.execute(table)
+            archive.execute(f"PRAGMA application_id = {_APPLICATION}")
+            archive.execute(f"PRAGMA user_version = {_FORMAT}")
 
 
 def _in_memory(archive: sqlite3.Connection) -> sqlite3.Connection:

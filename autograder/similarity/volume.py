@@ -1,15 +1,15 @@
-"""The works of one earlier year, packed: about 1 to 2 kB for each, whatever the class.
+"""The works of one earlier year, packed: a third of a kilobyte for each, 2 kB at most.
 
 What is kept of a work are its hashes, by block and view; not its lines, and not its tokens. One class writes much the
-same, so the hashes are turned around: for each hash, who has it. Measured on classes of 400 that
-`similarity/classgen.py` makes, with 3,450 hashes a work (five rough views):
+same, so the hashes are turned around: for each hash, who has it. Measured on 400 works that `similarity/classgen.py`
+makes, of 760 hashes each:
 
-- 1,380,000 pairs of hash and work are of only 53,000 different hashes; to keep them work by work, delta-coded and
-  compressed with lzma, takes 210 kB beside the hashes, for each hash its list of works 113 kB.
-- Most lists are the same as others (all that stands on one odd line has the same owners): 8,600 different ones. Each is
-  kept once, with the hashes that it holds for under it: 90 kB with zlib, 82 kB with lzma, which is ten times slower.
-- The hashes themselves, 8 bytes each, are four fifths of it all, and nothing compresses them. They stay whole, so that
-  a chance hit in 10,000 works stays as improbable as between two: 1.3 kB a work.
+- 304,000 pairs of hash and work are of only 9,800 different hashes. Kept work by work, delta-coded under lzma, they take
+  58 kB beside the hashes; for each hash its list of works, under zlib, 51 kB.
+- Most lists are the same as others (all that stands on one odd line has the same owners): 3,900 different ones. Each is
+  kept once, with the hashes that it holds for: 45 kB. lzma makes 40 kB of it and takes ten times as long to read.
+- The hashes themselves, 8 bytes each, are two thirds of it all, and nothing compresses them. They stay whole: a chance
+  hit in 10,000 works is to stay as improbable as between two.
 
 A class that shares less would take more, so a year that outgrows what 10,000 works may take together is thinned: half
 of its hashes go, those that begin with a 1 bit, and if need be half of the rest. It is the same half for every work, so
@@ -43,7 +43,7 @@ _LEVEL = 9
 _MIXED = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as in splitmix64
 
 
-class Place(NamedTuple):
+class Spot(NamedTuple):
     """Where a hash was found: a block's view; or a trace's kind, with "" for the file."""
 
     file: str
@@ -65,24 +65,24 @@ class Entry(NamedTuple):
 class Volume:
     """All works of one year.
 
-    The D hashes are sorted by (group, place, hash); those of one group are held by the same works.
+    The D hashes are sorted by (group, spot, hash); those of one group are held by the same works.
 
     Attributes:
         works: by person.
-        places: sorted.
+        spots: sorted.
         thinned: of the hashes, only those are kept that begin with so many 0 bits.
         hashes: (D,) uint64.
-        place: (D,) uint16, index into `places`.
+        spot: (D,) uint16, index into `spots`.
         group: (D,) uint32, not decreasing.
         starts: (G + 1,) int64, where each group's holders begin in `holders`.
         holders: (P,) uint32, index into `works`, increasing within a group.
     """
 
     works: tuple[Entry, ...]
-    places: tuple[Place, ...]
+    spots: tuple[Spot, ...]
     thinned: int
     hashes: np.ndarray
-    place: np.ndarray
+    spot: np.ndarray
     group: np.ndarray
     starts: np.ndarray
     holders: np.ndarray
@@ -106,16 +106,16 @@ class Volume:
         order = sorted(range(len(everyone)), key=lambda index: everyone[index].person)
         rank = np.empty(len(everyone), np.uint32)
         rank[order] = np.arange(len(everyone), dtype=np.uint32)
-        places = sorted({*self.places, *(place for one in fingerprints for place in _places(one))})
-        number = {place: index for index, place in enumerate(places)}
+        spots = sorted({*self.spots, *(spot for one in fingerprints for spot in _spots(one))})
+        number = {spot: index for index, spot in enumerate(spots)}
 
-        hashes, place, work = self._pairs()
+        hashes, spot, work = self._pairs()
         stays = np.full(len(self.works), -1, np.int64)
         stays[kept] = rank[: len(kept)]
         work = stays[work]
         is_kept = work >= 0
-        old_places = np.array([number[one] for one in self.places], np.uint16)
-        columns = [(hashes[is_kept], old_places[place[is_kept]], work[is_kept].astype(np.uint32))]
+        old_spots = np.array([number[one] for one in self.spots], np.uint16)
+        columns = [(hashes[is_kept], old_spots[spot[is_kept]], work[is_kept].astype(np.uint32))]
         for fingerprint, index in zip(fingerprints, rank[len(kept) :], strict=True):
             for where, found in _features(fingerprint):
                 found = found[_stays(found, where, self.thinned)]
@@ -123,28 +123,28 @@ class Volume:
                     (found, np.full(len(found), number[where], np.uint16), np.full(len(found), index, np.uint32))
                 )
         works = tuple(everyone[index] for index in order)
-        hashes, place, work = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-        return _grouped(works, tuple(places), self.thinned, hashes, place, work)._fitted()
+        hashes, spot, work = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        return _grouped(works, tuple(spots), self.thinned, hashes, spot, work)._fitted()
 
     def fingerprint(self, index: int, year: str, version: int) -> Fingerprint:
         """One work's, as far as it is kept: no lines, no tokens."""
         entry = self.works[index]
         starts, features = self._by_work
         mine = features[starts[index] : starts[index + 1]]
-        place, hashes = self.place[mine], self.hashes[mine]
+        spot, hashes = self.spot[mine], self.hashes[mine]
         where = {key: number for number, key in enumerate(entry.blocks)}
-        block_of = np.array([where.get(BlockKey(one.file, one.number), -1) for one in self.places], np.int64)
-        view_of = np.array([VIEWS.index(one.view) if one.file else 0 for one in self.places], np.int64)
-        is_code = block_of[place] >= 0
-        block, view, code = block_of[place[is_code]], view_of[place[is_code]], hashes[is_code]
+        block_of = np.array([where.get(BlockKey(one.file, one.number), -1) for one in self.spots], np.int64)
+        view_of = np.array([VIEWS.index(one.view) if one.file else 0 for one in self.spots], np.int64)
+        is_code = block_of[spot] >= 0
+        block, view, code = block_of[spot[is_code]], view_of[spot[is_code]], hashes[is_code]
         order = block * len(VIEWS) + view
         if np.any(order[1:] < order[:-1]):  # a scaffold whose files aren't in the order of their names
             sort = np.argsort(order, kind="stable")
             block, view, code = block[sort], view[sort], code[sort]
         traces = {
-            one.view: tuple(map(int, hashes[place == number]))
-            for number, one in enumerate(self.places)
-            if not one.file and np.any(place == number)
+            one.view: tuple(map(int, hashes[spot == number]))
+            for number, one in enumerate(self.spots)
+            if not one.file and np.any(spot == number)
         }
         no_lines = np.broadcast_to(np.uint16(0), code.shape)
         return Fingerprint(
@@ -174,7 +174,7 @@ class Volume:
             ],
             "scaffolds": scaffolds,
             "blocks": block_lists,
-            "places": self.places,
+            "spots": self.spots,
             "thinned": self.thinned,
         }
         lengths = np.diff(self.starts)
@@ -184,7 +184,7 @@ class Volume:
         parts = [
             zlib.compress(json.dumps(head, ensure_ascii=True, separators=(",", ":")).encode(), _LEVEL),
             np.ascontiguousarray(self.hashes, "<u8").tobytes(),
-            pack_numbers(self.place),
+            pack_numbers(self.spot),
             pack_numbers(np.bincount(self.group, minlength=len(lengths))),
             pack_numbers(lengths),
             pack_numbers(steps),
@@ -216,7 +216,7 @@ class Volume:
                 for person, digest, scaffold, blocks, *partners in head["works"]
             )
             hashes = np.frombuffer(parts[1], "<u8")
-            place, sizes, lengths, steps = (unpack_numbers(part) for part in parts[2:])
+            spot, sizes, lengths, steps = (unpack_numbers(part) for part in parts[2:])
             starts = np.zeros(len(lengths) + 1, np.int64)
             np.cumsum(lengths, out=starts[1:])
             # Each list's first number stands whole: one sum over all, less what was reached where the list begins.
@@ -226,10 +226,10 @@ class Volume:
             holders = (reached - np.repeat(before, lengths)).astype(np.uint32)
             return cls(
                 works,
-                tuple(Place(*place) for place in head["places"]),
+                tuple(Spot(*spot) for spot in head["spots"]),
                 head["thinned"],
                 hashes,
-                place.astype(np.uint16),
+                spot.astype(np.uint16),
                 np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes),
                 starts,
                 holders,
@@ -238,14 +238,14 @@ class Volume:
             raise ValueError(f"damaged: {error}") from error
 
     def _pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Who has which hash, one by one: hashes, places and works of equal length."""
+        """Who has which hash, one by one: hashes, spots and works of equal length."""
         features, work = _expanded(np.arange(len(self.hashes)), self.group, self.starts, self.holders)
-        return self.hashes[features], self.place[features], work
+        return self.hashes[features], self.spot[features], work
 
     @cached_property
     def _by_work(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where each work's hashes begin, and which they are, by place and hash."""
-        order = np.lexsort((self.hashes, self.place))
+        """Where each work's hashes begin, and which they are, by spot and hash."""
+        order = np.lexsort((self.hashes, self.spot))
         features, work = _expanded(order, self.group[order], self.starts, self.holders)
         sort = np.argsort(work, kind="stable")
         starts = np.zeros(len(self.works) + 1, np.int64)
@@ -259,15 +259,15 @@ class Volume:
             if volume.thinned >= 64:
                 break  # names and partners alone are too much: nothing that thinning could mend
             volume = volume._thinner()
-        used, place = np.unique(volume.place, return_inverse=True)
-        return replace(volume, places=tuple(volume.places[number] for number in used), place=place.astype(np.uint16))
+        used, spot = np.unique(volume.spot, return_inverse=True)
+        return replace(volume, spots=tuple(volume.spots[number] for number in used), spot=spot.astype(np.uint16))
 
     def _thinner(self) -> "Volume":
         thinned = self.thinned + 1
         stays = np.zeros(len(self.hashes), bool)
-        for number, place in enumerate(self.places):
-            here = self.place == number
-            stays[here] = _stays(self.hashes[here], place, thinned)
+        for number, spot in enumerate(self.spots):
+            here = self.spot == number
+            stays[here] = _stays(self.hashes[here], spot, thinned)
         groups, group = np.unique(self.group[stays], return_inverse=True)
         lengths = np.diff(self.starts)[groups]
         starts = np.zeros(len(groups) + 1, np.int64)
@@ -277,7 +277,7 @@ class Volume:
             self,
             thinned=thinned,
             hashes=self.hashes[stays],
-            place=self.place[stays],
+            spot=self.spot[stays],
             group=group.astype(np.uint32),
             starts=starts,
             holders=holders,
@@ -292,11 +292,11 @@ def thin(fingerprint: Fingerprint, bits: int) -> Fingerprint:
     keep = np.zeros(len(fingerprint.hashes), bool)
     for view, name in enumerate(VIEWS):
         here = fingerprint.view == view
-        keep[here] = _stays(fingerprint.hashes[here], Place("-", 0, name), bits)
+        keep[here] = _stays(fingerprint.hashes[here], Spot("-", 0, name), bits)
     traces = {}
     for kind, hashes in fingerprint.traces.items():
         found = np.array(hashes, np.uint64)
-        traces[kind] = tuple(map(int, found[_stays(found, Place("", 0, kind), bits)]))
+        traces[kind] = tuple(map(int, found[_stays(found, Spot("", 0, kind), bits)]))
     columns = {name: getattr(fingerprint, name)[keep] for name in ("hashes", "block", "view", "first", "last")}
     return replace(fingerprint, traces={kind: hashes for kind, hashes in traces.items() if hashes}, **columns)
 
@@ -317,50 +317,50 @@ def unpack_numbers(data: bytes) -> np.ndarray:
     return np.ascontiguousarray(planes.T).view("<u4").reshape(-1)
 
 
-def _places(fingerprint: Fingerprint) -> Iterable[Place]:
-    return (place for place, hashes in _features(fingerprint) if len(hashes))
+def _spots(fingerprint: Fingerprint) -> Iterable[Spot]:
+    return (spot for spot, hashes in _features(fingerprint) if len(hashes))
 
 
-def _features(fingerprint: Fingerprint) -> Iterable[tuple[Place, np.ndarray]]:
-    """A fingerprint's hashes, by place."""
+def _features(fingerprint: Fingerprint) -> Iterable[tuple[Spot, np.ndarray]]:
+    """A fingerprint's hashes, by spot."""
     where = fingerprint.block.astype(np.int64) * len(VIEWS) + fingerprint.view
     numbers, starts = np.unique(where, return_index=True)  # the columns are sorted
-    for number, start, end in zip(numbers, starts, [*starts[1:], len(where)], strict=True):
+    for number, start, end in zip(numbers, starts, np.append(starts, len(where))[1:], strict=True):
         block = fingerprint.blocks[number // len(VIEWS)]
-        yield Place(block.file, block.number, VIEWS[number % len(VIEWS)]), fingerprint.hashes[start:end]
+        yield Spot(block.file, block.number, VIEWS[number % len(VIEWS)]), fingerprint.hashes[start:end]
     for kind, hashes in fingerprint.traces.items():
-        yield Place("", 0, kind), np.array(hashes, np.uint64)
+        yield Spot("", 0, kind), np.array(hashes, np.uint64)
 
 
-def _stays(hashes: np.ndarray, place: Place, thinned: int) -> np.ndarray:
-    is_spared = place.view == SLIPS or not place.file
+def _stays(hashes: np.ndarray, spot: Spot, thinned: int) -> np.ndarray:
+    is_spared = spot.view == SLIPS or not spot.file
     bits = max(0, thinned - _SPARED) if is_spared else thinned
     return hashes < 2 ** (64 - bits) if bits else np.ones(len(hashes), bool)
 
 
 def _grouped(
     works: tuple[Entry, ...],
-    places: tuple[Place, ...],
+    spots: tuple[Spot, ...],
     thinned: int,
     hashes: np.ndarray,
-    place: np.ndarray,
+    spot: np.ndarray,
     work: np.ndarray,
 ) -> Volume:
     """Make a volume of pairs of hash and work, of which none stands there twice."""
     if not len(hashes):
         return replace(Volume.empty(), works=works, thinned=thinned)
-    order = np.lexsort((work, hashes, place))
-    hashes, place, work = hashes[order], place[order], work[order]
+    order = np.lexsort((work, hashes, spot))
+    hashes, spot, work = hashes[order], spot[order], work[order]
     del order
     is_new = np.ones(len(hashes), bool)
-    is_new[1:] = (hashes[1:] != hashes[:-1]) | (place[1:] != place[:-1])
+    is_new[1:] = (hashes[1:] != hashes[:-1]) | (spot[1:] != spot[:-1])
     begins = np.flatnonzero(is_new)
     lengths = np.diff(np.append(begins, len(hashes)))
     # Two lists are the same where two sums over them are, of numbers as good as random: 128 bits, no loop.
     one = _mix(np.arange(len(works), dtype=np.uint64))
     sums = [np.add.reduceat(random[work], begins) for random in (one, _mix(one))]
     # Lists of one length together, and those that begin alike: what follows on its like compresses well.
-    keys = np.lexsort((hashes[begins], place[begins], *sums, work[begins], lengths))
+    keys = np.lexsort((hashes[begins], spot[begins], *sums, work[begins], lengths))
     is_group = np.ones(len(keys), bool)
     is_group[1:] = np.any([column[keys][1:] != column[keys][:-1] for column in (*sums, lengths)], axis=0)
     first = keys[is_group]  # one hash of each group
@@ -368,10 +368,10 @@ def _grouped(
     np.cumsum(lengths[first], out=starts[1:])
     return Volume(
         works,
-        places,
+        spots,
         thinned,
         hashes[begins][keys],
-        place[begins][keys],
+        spot[begins][keys],
         (np.cumsum(is_group) - 1).astype(np.uint32),
         starts,
         work[ranges(begins[first], lengths[first])],
