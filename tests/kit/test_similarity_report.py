@@ -26,7 +26,7 @@ class Page(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.tags, self.links, self.ids, self.open, self.words = [], [], [], [], []
+        self.tags, self.links, self.ids, self.matches, self.open, self.words = [], [], [], [], [], []
         self.feed(text)
         assert not self.open
 
@@ -35,6 +35,7 @@ class Page(HTMLParser):
         assert not [name for name, _ in attrs if name.startswith("on")]
         self.links += [value for name, value in attrs if name in ("href", "src")]
         self.ids += [value for name, value in attrs if name == "id"]
+        self.matches += [value for name, value in attrs if name == "data-m"]
         if tag not in self.VOID or (tag == "rect" and not self.get_starttag_text().endswith("/>")):
             self.open.append(tag)
 
@@ -63,7 +64,7 @@ def pages(folder: Path) -> dict[str, Page]:
 def check_links(folder: Path) -> None:
     found = pages(folder)
     for name, page in found.items():
-        assert len(page.ids) == len(set(page.ids)), name
+        assert len(page.ids) == len(set(page.ids)) and set(page.matches) <= set(page.ids), name
         for link in page.links:
             address, _, fragment = link.partition("#")
             target = name if not address else (folder / name).parent.joinpath(unquote(address)).resolve()

@@ -135,25 +135,27 @@ def regions(matches: Sequence[Match]) -> list[Region]:
     colour_b: dict[int, int] = {}
     fresh = 0
     for region in found:
-        here, there = _colours(region.lines_a, colour_a, 1), _colours(region.lines_b, colour_b, 1)
-        both = [colour for colour in here if colour in there]
-        here, there = _colours(region.lines_a, colour_a, 0), _colours(region.lines_b, colour_b, 0)
-        known = both or here or there
-        region.colour = known[0] if known else fresh
-        fresh += not known
-        for lines, colours in ((region.lines_a, colour_a), (region.lines_b, colour_b)):
-            for line in _lines(lines):
+        here, there = _lines(region.lines_a), _lines(region.lines_b)
+        near = {colour_a[line] for line in _wider(here) if line in colour_a}
+        both = [colour_b[line] for line in _wider(there) if colour_b.get(line) in near]
+        on = both or [
+            colours[line]
+            for colours, lines in ((colour_a, here), (colour_b, there))
+            for line in lines
+            if line in colours
+        ]
+        region.colour = on[0] if on else fresh
+        fresh += not on
+        for lines, colours in ((here, colour_a), (there, colour_b)):
+            for line in lines:
                 colours.setdefault(line, region.colour)
     for region in found:
         region.colour %= _COLOURS
     return found
 
 
-def _colours(lines: tuple[int, int], colours: Mapping[int, int], around: int) -> list[int]:
-    if lines == NOT_KEPT:
-        return []
-    wider = range(lines[0] - around, _last(lines) + 1 + around)
-    return list(dict.fromkeys(colours[line] for line in wider if line in colours))
+def _wider(lines: range) -> range:
+    return range(lines.start - 1, lines.stop + 1) if lines else lines
 
 
 def _lines(lines: tuple[int, int]) -> range:
@@ -246,11 +248,11 @@ def _block(
     found = regions(matches)
     owners = [_owners([region.lines_a for region in found]), _owners([region.lines_b for region in found])]
     heading = escape(block_name(block)) + (f": {escape(title[:200])}" if title else "")
-    matched = _matches(n, found, budget)
+    matched, named = _matches(n, found, owners, budget)
     codes = [_fitting(work, block, mine, budget) for work, mine in zip(sides, owners, strict=True)]
     texts = []
     for side, name in enumerate(names):
-        shown = _code(n, side, codes, found, owners)
+        shown = _code(n, side, codes, found, owners, named)
         texts.append(f"<section><h4>{name}</h4><div class=code>{shown}</div></section>")
     inside = f"{matched}<div class=sides>{''.join(texts)}</div>"
     if matches:
@@ -267,9 +269,15 @@ def _owners(ranges: Sequence[tuple[int, int]]) -> dict[int, int]:
     return owners
 
 
-def _matches(n: int, found: Sequence[Region], budget: Budget) -> str:
-    items = []
-    for m, region in enumerate(found[:_MOST_MATCHES]):
+def _matches(
+    n: int, found: Sequence[Region], owners: Sequence[Mapping[int, int]], budget: Budget
+) -> tuple[str, set[int]]:
+    """The list of a block's regions by weight, and which are in it: first of all those that lines belong to."""
+    owning = {region for lines in owners for region in lines.values()}
+    chosen = sorted(range(len(found)), key=lambda m: (m not in owning, m))[:_MOST_MATCHES]
+    items: dict[int, str] = {}
+    for m in sorted(chosen):
+        region = found[m]
         data = "".join(
             f' data-{side}="{lines[0]}-{_last(lines)}"'
             for side, lines in (("a", region.lines_a), ("b", region.lines_b))
@@ -283,16 +291,15 @@ def _matches(n: int, found: Sequence[Region], budget: Budget) -> str:
         item = f"<li id=m{n}-{m} class=c{region.colour} data-k={n}{data}>{text}</li>"
         if not budget.takes(item):
             break
-        items.append(item)
-    if not items:
-        return ""
+        items[m] = item
     rest = len(found) - len(items)
     more = f"<p>and {rest:,} weaker</p>" if rest else ""
-    shown = f"<ol class=matches>{''.join(items[:_OPEN_MATCHES])}</ol>"
-    if hidden := items[_OPEN_MATCHES:]:
+    rows = list(items.values())
+    shown = f"<ol class=matches>{''.join(rows[:_OPEN_MATCHES])}</ol>" if rows else ""
+    if hidden := rows[_OPEN_MATCHES:]:
         summary = f"<summary>{counted(len(hidden) + rest, 'more place')}</summary>"
-        return f"{shown}<details>{summary}<ol class=matches>{''.join(hidden)}</ol>{more}</details>"
-    return shown + more
+        return f"{shown}<details>{summary}<ol class=matches>{''.join(hidden)}</ol>{more}</details>", set(items)
+    return shown + more, set(items)
 
 
 def _by_view(region: Region) -> list[Match]:
@@ -343,7 +350,12 @@ def _fitting(work: Work, block: BlockKey, owners: Mapping[int, int], budget: Bud
 
 
 def _code(
-    n: int, side: int, codes: Sequence[Code], found: Sequence[Region], owners: Sequence[Mapping[int, int]]
+    n: int,
+    side: int,
+    codes: Sequence[Code],
+    found: Sequence[Region],
+    owners: Sequence[Mapping[int, int]],
+    named: set[int],
 ) -> str:
     """The lines of one side, numbered as in the student's file."""
     mine, other = codes[side], codes[1 - side]
@@ -357,7 +369,7 @@ def _code(
         classes, data, name = "l", "", str(number)
         if region is not None:
             classes += f" c{found[region].colour}"
-            data = f" data-m=m{n}-{region}"
+            data = f" data-m=m{n}-{region}" if region in named else ""
             lines = found[region].lines_b if side == 0 else found[region].lines_a
             if region != before and lines != NOT_KEPT and lines[0] in other.rows:
                 title = f"the other side: {in_lines(lines)}"

@@ -27,7 +27,7 @@ svg rect[class^=s] { fill: rgb(200 60 40 / var(--s)); } svg rect[class^=q] { fil
 td[class*=" s"] { background: rgb(200 60 40 / calc(var(--s) * .45)); }
 td[class*=" q"] { background: rgb(128 128 128 / calc(var(--s) * .5)); }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 2rem; font-size: .9rem; }
-.legend ol { margin: .25rem 0; padding-left: 2rem; columns: 2 18rem; }
+.legend ol { margin: .25rem 0; padding-left: 2rem; columns: 2 18rem; column-gap: 3rem; }
 .clusters { display: flex; flex-wrap: wrap; gap: .75rem; align-items: flex-start; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: .4rem; padding: .5rem; max-width: 100%;
   box-sizing: border-box; }
@@ -57,11 +57,12 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .25rem 0; font: 13
 .code p { margin: .25rem .5rem; opacity: .75; font-family: system-ui, sans-serif; }
 .l { display: flex; min-height: 1.45em; border-left: 4px solid transparent; }
 .l > b { flex: none; width: 3.6em; text-align: right; padding-right: .8em; font-weight: 400; user-select: none; }
-.l:not([data-m]) > b { opacity: .6; } .l > b a { color: inherit; font-weight: 700; }
+.l:not([class*=" c"]) > b { opacity: .6; } .l > b a { color: inherit; font-weight: 700; }
 .l > span { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 0; }
 .l.g > span { opacity: .5; font-style: italic; }
-.l[data-m] { cursor: pointer; background: hsl(var(--h) 80% 50% / .17); border-left-color: hsl(var(--h) 70% 50%); }
-.l.on, .l:target { background: hsl(var(--h, 210) 90% 50% / .42);
+.l[class*=" c"] { background: hsl(var(--h) 80% 50% / .17); border-left-color: hsl(var(--h) 70% 50%); }
+.l[data-m] { cursor: pointer; }
+.l.l.on, .l.l:target { background: hsl(var(--h, 210) 90% 50% / .42);
   box-shadow: inset 0 0 0 1px hsl(var(--h, 210) 80% 45%); }
 .c0 { --h: 210; } .c1 { --h: 35; } .c2 { --h: 285; } .c3 { --h: 150; } .c4 { --h: 340; } .c5 { --h: 85; }
 ol.matches { padding: 0; list-style: none; font-size: .9rem; margin: .5rem 0; }
@@ -69,6 +70,7 @@ ol.matches li { border-left: .3rem solid hsl(var(--h) 70% 50%); padding: .1rem .
 ol.matches li.on { background: hsl(var(--h) 80% 50% / .2); }
 ol.matches button { font: inherit; color: inherit; background: none; border: 0; padding: 0; text-align: left;
   cursor: pointer; text-decoration: underline dotted; }
+@media (min-width: 85rem) { table.pairs td:nth-child(5) { min-width: 13rem; } }
 @media (max-width: 46rem) {
   body { margin: 1rem auto; }
   .sides { grid-template-columns: minmax(0, 1fr); }
