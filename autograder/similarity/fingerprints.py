@@ -1,0 +1,124 @@
+"""Works → fingerprints: what is compared, and all that an archive keeps."""
+
+import ast
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from autograder.similarity import flow
+from autograder.similarity.model import VIEWS, BlockKey, Fingerprint, Scaffold, Work
+from autograder.similarity.places import Places, find_places
+from autograder.similarity.views import features
+from code_analyze.blocks import find_blocks
+
+MAX_LINE = np.iinfo(np.uint16).max
+_CACHED = 60_000  # blocks
+
+
+class Extractor:
+    """Makes fingerprints of works that began with one scaffold; equal blocks are looked at once."""
+
+    def __init__(self, scaffold: Scaffold):
+        self.scaffold = scaffold
+        blocks = {name: find_blocks(text, name) for name, text in scaffold.files.items()}
+        self.places: Places = find_places(scaffold.files, blocks)
+        self.given = {
+            key: {line.strip() for line in block.given.split("\n")} - {""} for key, block in scaffold.blocks.items()
+        }
+        self._cache: dict[tuple, tuple] = {}
+
+    def fingerprint(self, work: Work) -> Fingerprint:
+        """Look at every block of a work in every view."""
+        columns: list[tuple[int, int, int, int, int]] = []
+        tokens = []
+        helpers = _helpers(work)
+        attributes: dict[tuple[str, str], dict[str, flow.Node]] = {}
+        for index, (key, block) in enumerate(work.blocks.items()):
+            place = self.places.by_block[key]
+            known = attributes.setdefault((key.file, place.owner), {}) if place.owner else {}
+            text = _without_given(block.text, self.given[key])
+            found, made, weights = self._look(key, text, place, known, helpers)
+            known.update(made)
+            tokens.append(tuple(weights))
+            for view, features_of_view in enumerate(found):
+                columns += [
+                    (index, view, hash_, min(first, MAX_LINE), min(last, MAX_LINE))
+                    for hash_, first, last in features_of_view
+                ]
+        columns.sort()
+        table = list(zip(*columns, strict=True)) if columns else [()] * 5
+        return Fingerprint(
+            work.key,
+            self.scaffold.hash,
+            tuple(work.blocks),
+            tuple(block.first_line for block in work.blocks.values()),
+            np.array(table[2], np.uint64),
+            np.array(table[0], np.uint16),
+            np.array(table[1], np.uint8),
+            np.array(table[3], np.uint16),
+            np.array(table[4], np.uint16),
+            tuple(tokens),
+            work.partners,
+            {kind: tuple(sorted(hashes)) for kind, hashes in sorted(work.traces.items())},
+        )
+
+    def _look(
+        self, key: BlockKey, text: str, place: flow.Place, known: dict[str, flow.Node], helpers: dict
+    ) -> tuple[list[list[tuple[int, int, int]]], dict[str, flow.Node], list[int]]:
+        """One block, or what was seen of the same one before."""
+        context = (key, text, tuple(sorted((name, node.hash) for name, node in known.items()))) if not helpers else None
+        if context is not None and context in self._cache:
+            return self._cache[context]
+        found, made, weights = features(text, place, self.places.vocabulary, known, helpers)
+        result = ([sorted(set(found[view])) for view in VIEWS], made, weights)
+        result = ([_once(found) for found in result[0]], made, weights)
+        if context is not None and len(self._cache) < _CACHED:
+            self._cache[context] = result
+        return result
+
+
+def fingerprints(works: Sequence[Work], scaffold: Scaffold) -> list[Fingerprint]:
+    """The fingerprints of works, in their order. One that makes trouble has no features; the rest goes on."""
+    extractor = Extractor(scaffold)
+    result = []
+    for work in works:
+        try:
+            result.append(extractor.fingerprint(work))
+        except (RecursionError, MemoryError, ValueError):
+            result.append(extractor.fingerprint(replace(work, blocks={})))
+    return result
+
+
+def _once(found: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    kept: dict[int, tuple[int, int, int]] = {}
+    for feature in found:
+        kept.setdefault(feature[0], feature)
+    return list(kept.values())
+
+
+def _without_given(text: str, given: set[str]) -> str:
+    """Blank the scaffold's own lines of a block, such as its `pass`."""
+    if not given:
+        return text
+    return "\n".join("" if line.strip() in given else line for line in text.split("\n"))
+
+
+def _helpers(work: Work) -> dict[str, ast.FunctionDef]:
+    """Functions that the student defined outside the blocks: where code was moved out, it is followed."""
+    helpers: dict[str, ast.FunctionDef] = {}
+    for edit in work.outside:
+        source = "\n".join(edit.added)
+        if "def " not in source or len(source) > 20_000:
+            continue
+        lines = source.split("\n")
+        indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse("\n".join(line[indent:] for line in lines))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        helpers.update((node.name, node) for node in tree.body if isinstance(node, ast.FunctionDef))
+    return helpers
