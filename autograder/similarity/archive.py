@@ -1,9 +1,9 @@
 """Earlier years: fingerprints of their works in one SQLite file, to compare new works with.
 
-The table `years` holds one row a year, its works packed as `volume` says, and why. `sources` holds
-what students wrote, of those years only that were added with it. A row of `years` is read, changed and written in one
-transaction that keeps other writers out: whatever happens, the old or the new state is there. What is removed is
-overwritten with zeros (secure_delete), and the file made anew without it (VACUUM).
+The table `years` holds one row a year, its works packed as `volume` says, and why. `sources` holds what students wrote,
+of those works only that were added with it. A row of `years` is read, changed and written in one transaction that keeps
+other writers out: whatever happens, the old or the new state is there. What is removed is overwritten with zeros
+(secure_delete), and the file made anew without it (VACUUM).
 
 Persons may stand under pseudonyms, HMAC-SHA256 of what they are known by with a secret that is not in the file. Whoever
 has the secret can tell that a person is the same; whoever lacks it can't even by trying all student numbers.
@@ -221,6 +221,7 @@ def add(
     *,
     secret: bytes | None = None,
     digests: Mapping[WorkKey, str] | None = None,
+    known: Collection[WorkKey] = (),
     wait_s: float = WAIT_S,
 ) -> Added:
     """Put a year's works into an archive, all or none; those of persons who are there already take their place.
@@ -229,13 +230,14 @@ def add(
         path: the archive; made where there is none.
         year: what the year is called; that of the works' own keys doesn't count.
         works: no person twice.
-        sources: what to keep of what they wrote, by the works' keys.
+        sources: what to keep of what they wrote, by the keys of `works` and `known`.
         secret: to put pseudonyms in the place of persons.
         digests: of what each work was made from, by key; made of the fingerprints where there are none.
+        known: other works, of which `unchanged` has said that they are there.
         wait_s: how long to wait for another writer.
     Raises:
         CourseError: the year's name won't do, two works are of one person, the year is of another extractor version or
-            has no pseudonyms where the others have, or the archive can't be written. Nothing was changed.
+            has names where these have pseudonyms, or the archive can't be written. Nothing was changed.
     """
     year = year_name(year)
     check = _check(secret) if secret else ""
@@ -256,6 +258,8 @@ def add(
             raise _other_extractor(path, year, row[0])
         volume = _volume(path, year, row[1]) if row else Volume.empty()
         old = {entry.person: entry.digest for entry in volume.works}
+        if any(old.get(_name(key.person, secret)) != _keyed(digests[key], secret) for key in known):
+            raise CourseError(f"{path}: another program has changed {year} meanwhile: run this again")
         changed = {p: entry for p, entry in entries.items() if old.get(entry.person) != entry.digest}
         if changed:
             volume = volume.with_works(list(changed.values()), [fingerprints[person] for person in changed])
@@ -265,17 +269,12 @@ def add(
             )
             gone = [(year, _column(entry.person)) for entry in changed.values()]
             archive.executemany("DELETE FROM sources WHERE year = ? AND person = ?", gone)
-        kept = sources or {}
-        archive.executemany(
-            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)",
-            (
-                (year, _column(entry.person), zlib.compress(kept[fingerprints[person].key], 9))
-                for person, entry in entries.items()
-                if fingerprints[person].key in kept
-            ),
-        )
+        kept = [
+            (year, _column(_name(key.person, secret)), zlib.compress(text, 9)) for key, text in (sources or {}).items()
+        ]
+        archive.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", kept)
     replaced = sum(entry.person in old for entry in changed.values())
-    return Added(len(changed) - replaced, replaced, len(entries) - len(changed))
+    return Added(len(changed) - replaced, replaced, len(entries) - len(changed) + len(known))
 
 
 def unchanged(path: Path, year: str, digests: Mapping[WorkKey, str], secret: bytes | None = None) -> frozenset[WorkKey]:

@@ -4,8 +4,8 @@ What is kept of a work are its hashes, by block and view; not its lines, and not
 same, so the hashes are turned around: for each hash, who has it. Measured on 400 works that `similarity/classgen.py`
 makes, of 760 hashes each:
 
-- 304,000 pairs of hash and work are of only 9,800 different hashes. Kept work by work, delta-coded under lzma, they take
-  58 kB beside the hashes; for each hash its list of works, under zlib, 51 kB.
+- 304,000 pairs of hash and work are of only 9,800 different hashes. Kept work by work, delta-coded under lzma, they
+  take 58 kB beside the hashes; for each hash its list of works, under zlib, 51 kB.
 - Most lists are the same as others (all that stands on one odd line has the same owners): 3,900 different ones. Each is
   kept once, with the hashes that it holds for: 45 kB. lzma makes 40 kB of it and takes ten times as long to read.
 - The hashes themselves, 8 bytes each, are two thirds of it all, and nothing compresses them. They stay whole: a chance
@@ -34,6 +34,7 @@ from autograder.similarity.model import SLIPS, VIEWS, BlockKey, Fingerprint, Wor
 # they like; otherwise a year that is added one by one would be thinned before it is known what they share.
 WORK_BYTES = 1_900
 FEW_WORKS = 320
+TRACES_OF_A_KIND = 16  # the lowest hashes: a report's sentences come by the hundred, and nobody else has them
 
 _MAGIC = b"CKV1"
 _HEADER = struct.Struct("<4sI")
@@ -106,7 +107,7 @@ class Volume:
         order = sorted(range(len(everyone)), key=lambda index: everyone[index].person)
         rank = np.empty(len(everyone), np.uint32)
         rank[order] = np.arange(len(everyone), dtype=np.uint32)
-        spots = sorted({*self.spots, *(spot for one in fingerprints for spot in _spots(one))})
+        spots = sorted({*self.spots, *(spot for one in fingerprints for spot, _ in _features(one))})
         number = {spot: index for index, spot in enumerate(spots)}
 
         hashes, spot, work = self._pairs()
@@ -295,7 +296,7 @@ def thin(fingerprint: Fingerprint, bits: int) -> Fingerprint:
         keep[here] = _stays(fingerprint.hashes[here], Spot("-", 0, name), bits)
     traces = {}
     for kind, hashes in fingerprint.traces.items():
-        found = np.array(hashes, np.uint64)
+        found = np.array(sorted(hashes)[:TRACES_OF_A_KIND], np.uint64)
         traces[kind] = tuple(map(int, found[_stays(found, Spot("", 0, kind), bits)]))
     columns = {name: getattr(fingerprint, name)[keep] for name in ("hashes", "block", "view", "first", "last")}
     return replace(fingerprint, traces={kind: hashes for kind, hashes in traces.items() if hashes}, **columns)
@@ -317,19 +318,17 @@ def unpack_numbers(data: bytes) -> np.ndarray:
     return np.ascontiguousarray(planes.T).view("<u4").reshape(-1)
 
 
-def _spots(fingerprint: Fingerprint) -> Iterable[Spot]:
-    return (spot for spot, hashes in _features(fingerprint) if len(hashes))
-
-
 def _features(fingerprint: Fingerprint) -> Iterable[tuple[Spot, np.ndarray]]:
-    """A fingerprint's hashes, by spot."""
+    """A fingerprint's hashes, by spot; spots without any are not there."""
     where = fingerprint.block.astype(np.int64) * len(VIEWS) + fingerprint.view
     numbers, starts = np.unique(where, return_index=True)  # the columns are sorted
     for number, start, end in zip(numbers, starts, np.append(starts, len(where))[1:], strict=True):
         block = fingerprint.blocks[number // len(VIEWS)]
         yield Spot(block.file, block.number, VIEWS[number % len(VIEWS)]), fingerprint.hashes[start:end]
     for kind, hashes in fingerprint.traces.items():
-        yield Spot("", 0, kind), np.array(hashes, np.uint64)
+        if not hashes:
+            continue
+        yield Spot("", 0, kind), np.array(sorted(hashes)[:TRACES_OF_A_KIND], np.uint64)
 
 
 def _stays(hashes: np.ndarray, spot: Spot, thinned: int) -> np.ndarray:

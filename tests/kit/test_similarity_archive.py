@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from autograder.similarity import archive
 from autograder.similarity.archive import Added, add, describe, forget, load, pseudonym, read_secret, source
 from autograder.similarity.model import EXTRACTOR_VERSION, SLIPS, VIEWS, BlockKey, Fingerprint, WorkKey, stable_hash
-from autograder.similarity.volume import Entry, Volume, pack_numbers, thin, unpack_numbers
+from autograder.similarity.volume import TRACES_OF_A_KIND, Entry, Volume, pack_numbers, thin, unpack_numbers
 from coursekit.errors import CourseError
 
 BLOCKS = tuple(BlockKey(file, number) for file in ("GAN/model.py", "VAE/model.py") for number in (1, 2, 3))
@@ -82,6 +82,12 @@ def test_what_is_put_in_comes_out(tmp_path):
         archived[30]
 
 
+def test_of_many_traces_the_lowest_are_kept(tmp_path):
+    path = tmp_path / "archive.db"
+    add(path, "2024", [fingerprint("a", traces={"log digits": tuple(range(100, 400)), "images": ()})])
+    assert load(path)[0].traces == {"log digits": tuple(range(100, 100 + TRACES_OF_A_KIND))}
+
+
 def test_a_work_without_anything_has_its_place_too(tmp_path):
     none = np.empty(0, np.uint16)
     columns = (none.astype(np.uint64), none, none.astype(np.uint8), none, none)
@@ -138,6 +144,19 @@ def test_what_need_not_be_read_again_is_known_by_what_it_was_made_from(tmp_path)
         assert archive.unchanged(path, year, changed, secret) == {works[1].key, works[2].key}
         assert archive.unchanged(path, "2020", changed, secret) == frozenset()
     assert archive.unchanged(path, "2025", digests) == frozenset()  # nobody is recognised without the secret
+
+
+def test_works_that_were_there_are_looked_for_again_when_it_is_written(tmp_path):
+    path = tmp_path / "archive.db"
+    works = a_class(3)
+    digests = {work.key: "0" for work in works}
+    add(path, "2024", works, digests=digests)
+    assert add(path, "2024", [], {works[0].key: b"x"}, digests=digests, known=list(digests)) == Added(0, 0, 3)
+    assert source(path, WorkKey("2024", works[0].key.person)) == b"x"
+    forget(path, "2024")
+    with pytest.raises(CourseError, match="another program has changed 2024 meanwhile: run this again"):
+        add(path, "2024", a_class(4)[3:], digests=digests | {a_class(4)[3].key: "0"}, known=list(digests))
+    assert describe(path) == []
 
 
 def test_the_same_works_give_the_same_bytes_in_any_order(tmp_path):
