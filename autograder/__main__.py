@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_grade(commands)
     _add_calibrate(commands)
     _add_gradescope(commands)
+    _add_archive(commands)
     return parser
 
 
@@ -99,6 +100,46 @@ def _add_gradescope(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     gradescope.set_defaults(run=_gradescope)
 
 
+def _add_archive(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    archive = commands.add_parser(
+        "archive",
+        help="keep what earlier years handed in, to compare new hand-ins with",
+        description="Keep fingerprints of earlier years' hand-ins in one file, for 'similarity --archive'.",
+    )
+    actions = archive.add_subparsers(title="actions", metavar="action", required=True)
+    add = actions.add_parser(
+        "add",
+        help="put a year's hand-ins in",
+        description="Put the fingerprints of a year's hand-ins into the archive. What is there already is left as it "
+        "is, a changed hand-in takes the place of the old one, and a stop at any moment loses nothing.",
+    )
+    add.add_argument("year", help="what the year is called, such as 2025-spring")
+    add.add_argument("submissions", type=Path, metavar="folder", help="the folder of zips and folders")
+    add.add_argument("--scaffold", type=Path, required=True, metavar="DIR", help="what these students started from")
+    add.add_argument(
+        "--keep-source", action="store_true", help="keep what they wrote in the blocks, too, to show it side by side"
+    )
+    add.add_argument(
+        "--pseudonyms",
+        type=Path,
+        metavar="SECRET_FILE",
+        help="keep no student numbers but what this secret makes of them; it is needed again to recognise a person "
+        "(without this option: $COURSEKIT_ARCHIVE_SECRET, where that is set)",
+    )
+    add.set_defaults(run=_archive_add)
+    forget = actions.add_parser(
+        "forget",
+        help="remove a year",
+        description="Remove all that the archive has of a year, so that nothing is left.",
+    )
+    forget.add_argument("year", help="its name")
+    forget.set_defaults(run=_archive_forget)
+    show = actions.add_parser("list", help="say what is in it", description="Say what is in the archive, year by year.")
+    show.set_defaults(run=_archive_list)
+    for action in (add, forget, show):
+        action.add_argument("--archive", type=Path, required=True, metavar="FILE", help="the archive")
+
+
 def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     calibrate = commands.add_parser(
         "calibrate",
@@ -110,6 +151,42 @@ def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     calibrate.add_argument("--write", action="store_true", help=f"put the thresholds into {COURSE_FILE}")
     calibrate.add_argument("--unsafe-no-sandbox", action="store_true", help="without a sandbox: it is your own code")
     calibrate.set_defaults(run=_calibrate)
+
+
+def _archive_add(options: argparse.Namespace) -> None:
+    from autograder.similarity.archive import read_secret, year_name  # numpy takes a while to load
+    from autograder.similarity.archiving import archive_folder
+
+    year = year_name(options.year)  # before anything is read
+    secret = read_secret(options.pseudonyms)
+    added, remarks = archive_folder(
+        options.archive, year, options.submissions, options.scaffold, options.keep_source, secret
+    )
+    for remark in remarks:
+        print(remark)
+    print(
+        f"{options.archive}: {year}: {added.new} new, {added.replaced} replaced, {added.unchanged} there already; "
+        f"{options.archive.stat().st_size:,} bytes"
+    )
+
+
+def _archive_forget(options: argparse.Namespace) -> None:
+    from autograder.similarity.archive import forget
+
+    works = forget(options.archive, options.year)
+    count = f"{works} works" if works >= 0 else "works that were damaged"
+    print(f"{options.archive}: {options.year} is forgotten, {count}; {options.archive.stat().st_size:,} bytes")
+
+
+def _archive_list(options: argparse.Namespace) -> None:
+    from autograder.similarity.archive import describe
+    from autograder.similarity.archiving import table
+
+    years = describe(options.archive)
+    if years:
+        print("\n".join(table(years)))
+    works = sum(year.works for year in years)
+    print(f"{options.archive}: {works:,} works of {len(years)} years; {options.archive.stat().st_size:,} bytes")
 
 
 def _calibrate(options: argparse.Namespace) -> None:
