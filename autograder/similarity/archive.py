@@ -490,8 +490,11 @@ def _opened(
         is_new: whether it may be made where it is changed.
     """
     is_made = is_written and is_new
-    if not path.is_file() and (path.exists() or not is_made):
-        raise CourseError(f"{path}: {'not a file' if path.exists() else 'no such archive'}; give the archive's file")
+    is_there = path.exists()  # asked once: another writer may make it at this moment
+    if is_there and not path.is_file():
+        raise CourseError(f"{path}: not a file; give the archive's file")
+    if not is_there and not is_made:
+        raise CourseError(f"{path}: no such archive; give the archive's file")
     archive = None
     try:
         if is_made:

@@ -133,20 +133,17 @@ class Volume:
         starts, features = self._by_work
         mine = features[starts[index] : starts[index + 1]]
         spot, hashes = self.spot[mine], self.hashes[mine]
-        where = {key: number for number, key in enumerate(entry.blocks)}
-        block_of = np.array([where.get(BlockKey(one.file, one.number), -1) for one in self.spots], np.int64)
-        view_of = np.array([VIEWS.index(one.view) if one.file else 0 for one in self.spots], np.int64)
-        is_code = block_of[spot] >= 0
-        block, view, code = block_of[spot[is_code]], view_of[spot[is_code]], hashes[is_code]
-        order = block * len(VIEWS) + view
-        if np.any(order[1:] < order[:-1]):  # a scaffold whose files aren't in the order of their names
-            sort = np.argsort(order, kind="stable")
-            block, view, code = block[sort], view[sort], code[sort]
-        traces = {
-            one.view: tuple(map(int, hashes[spot == number]))
-            for number, one in enumerate(self.spots)
-            if not one.file and np.any(spot == number)
-        }
+        column_of, is_sorted, kinds = self._columns(entry.blocks)
+        column = column_of[spot]
+        is_code = column >= 0
+        column, code = column[is_code], hashes[is_code]
+        if not is_sorted:  # a scaffold whose files aren't in the order of their names
+            sort = np.argsort(column, kind="stable")
+            column, code = column[sort], code[sort]
+        block, view = np.divmod(column, len(VIEWS))
+        traces = {}
+        if not is_code.all():
+            traces = {kind: tuple(map(int, hashes[spot == number])) for number, kind in kinds}
         no_lines = np.broadcast_to(np.uint16(0), code.shape)
         return Fingerprint(
             WorkKey(year, entry.person),
@@ -159,7 +156,7 @@ class Volume:
             no_lines,
             no_lines,
             partners=entry.partners,
-            traces=traces,
+            traces={kind: found for kind, found in traces.items() if found},
             version=version,
         )
 
@@ -252,6 +249,23 @@ class Volume:
         starts = np.zeros(len(self.works) + 1, np.int64)
         np.cumsum(np.bincount(work, minlength=len(self.works)), out=starts[1:])
         return starts, features[sort].astype(np.uint32)
+
+    def _columns(self, blocks: tuple[BlockKey, ...]) -> tuple[np.ndarray, bool, list[tuple[int, str]]]:
+        """Tell of works with these blocks each spot's rank, -1 for a trace's; whether ranks increase; traces' spots."""
+        if blocks not in self._known_columns:
+            number = {key: index for index, key in enumerate(blocks)}
+            column_of = np.full(len(self.spots), -1, np.int64)
+            for index, (file, block, view) in enumerate(self.spots):
+                if file and (file, block) in number:
+                    column_of[index] = number[BlockKey(file, block)] * len(VIEWS) + VIEWS.index(view)
+            code = column_of[column_of >= 0]
+            kinds = [(index, one.view) for index, one in enumerate(self.spots) if not one.file]
+            self._known_columns[blocks] = column_of, bool(np.all(code[1:] > code[:-1])), kinds
+        return self._known_columns[blocks]
+
+    @cached_property
+    def _known_columns(self) -> dict[tuple[BlockKey, ...], tuple[np.ndarray, bool, list[tuple[int, str]]]]:
+        return {}
 
     def _fitted(self) -> "Volume":
         limit, volume = WORK_BYTES * max(len(self.works), FEW_WORKS), self
