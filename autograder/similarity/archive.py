@@ -37,7 +37,7 @@ _YEAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _SHORTEST_SECRET = 16  # bytes; student numbers are few, so it is the secret that must not be guessed
 _TABLES = (
     "CREATE TABLE years (year TEXT PRIMARY KEY, extractor INTEGER, secret TEXT NOT NULL, volume BLOB NOT NULL)",
-    "CREATE TABLE sources (year TEXT, person BLOB, source BLOB NOT NULL, PRIMARY KEY (year, person)) WITHOUT ROWID",
+    "CREATE TABLE sources (year TEXT, person BLOB, source BLOB NOT NULL, PRIMARY KEY (year, person))",
 )
 # What SQLite says, and what that means for whoever reads it.
 _TROUBLES = (
