@@ -31,9 +31,24 @@ def tune_process(num_threads: int = DEFAULT_NUM_THREADS) -> None:
 def to_fast_layout(module: nn.Module, device: torch.device | str) -> nn.Module:
     """Move a module to a device with its convolutions' weights in channels-last order.
 
-    The kernels for that order are faster on CPUs and GPUs alike, and activations follow the weights by themselves.
+    The kernels for that order are faster on CPUs and GPUs alike, and activations follow the weights by themselves. From
+    then on `Tensor.view` copies where the order in memory asks for it: `x.view(len(x), -1)` behind a convolution is
+    right code, and is not to stop because of where we keep its numbers.
     """
+    torch.Tensor.view = _view_or_copy
     return module.to(device=device, memory_format=torch.channels_last)
+
+
+_VIEW = torch.Tensor.view
+
+
+def _view_or_copy(self: torch.Tensor, *shape: object) -> torch.Tensor:
+    try:
+        return _VIEW(self, *shape)
+    except RuntimeError as error:
+        if "not compatible with input tensor's size and stride" not in str(error):
+            raise
+        return _VIEW(self.contiguous(), *shape)
 
 
 def keep_freed_memory() -> None:

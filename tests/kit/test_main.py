@@ -8,6 +8,8 @@ import sys
 
 import pytest
 from conftest import REFERENCE, REPOSITORY, load_student_modules, main_command, user_environment, write_mnist_like
+from hand_ins import solution
+from right_solutions import VARIANTS
 from test_curves import points
 
 from coursekit.curves import event_files, read_events
@@ -305,3 +307,14 @@ def test_a_results_folder_that_can_not_be_made_is_one_line(run_main, tmp_path):
     ended = run_main("VAE", *SHORT, "--do_train")
     assert ended.returncode == 1
     assert ended.stderr.startswith("main.py: could not write under results/") and ended.stderr.count("\n") == 1
+
+
+def test_a_student_who_flattens_by_view_trains(tmp_path, run_main):
+    file, changes = VARIANTS["functional"]
+    for path, content in solution({file: changes}, projects=["VAE"]).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    assert b".view(" in (tmp_path / file).read_bytes()
+    done = run_main(tmp_path / "VAE", "--do_train", *SHORT, "--fid_extractor", "lenet")
+    assert done.returncode == 0, done.stderr
+    assert "generated against" in done.stdout

@@ -206,3 +206,18 @@ def test_the_fast_layout_computes_the_same(vae):
     fast = to_fast_layout(model, "cpu")
     torch.testing.assert_close(fast.encoder(images), plain_codes, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(fast(z=z), plain_images, rtol=1e-4, atol=1e-5)
+
+
+def test_a_student_may_flatten_with_view():
+    """In the fast layout too, which is ours: there PyTorch's own `view` stops behind a convolution."""
+    plain = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+    images = torch.rand(2, 1, 32, 32)
+    expected = plain(images).view(2, -1)
+    fast = to_fast_layout(plain, "cpu")
+    flat = fast(images.to(memory_format=torch.channels_last)).view(2, -1)
+    torch.testing.assert_close(flat, expected)
+    flat.sum().backward()
+    assert fast[0].weight.grad.abs().sum() > 0
+    with pytest.raises(RuntimeError, match="is invalid for input of size"):
+        images.view(7, -1)  # what is wrong stays wrong
+    assert images.view(torch.int32).dtype is torch.int32
