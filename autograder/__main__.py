@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_grade(commands)
     _add_calibrate(commands)
     _add_gradescope(commands)
+    _add_similarity(commands)
     _add_archive(commands)
     return parser
 
@@ -98,6 +99,25 @@ def _add_gradescope(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "--out", type=Path, default=Path("autograder.zip"), metavar="ZIP", help="the zip (default: autograder.zip)"
     )
     gradescope.set_defaults(run=_gradescope)
+
+
+def _add_similarity(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    similarity = commands.add_parser(
+        "similarity",
+        help="report copied work in a class and from earlier years",
+        description="Compare what students wrote in the TODO blocks: a report for a person to judge, pairs.csv and "
+        "pairs.json. Nothing of theirs is executed.",
+    )
+    similarity.add_argument("submissions", type=Path, help="the folder of zips or folders")
+    similarity.add_argument("--scaffold", type=Path, required=True, metavar="SCAFFOLD", help="what students were given")
+    similarity.add_argument(
+        "--archive", type=Path, metavar="ARCHIVE", help="earlier years, as 'archive add' keeps them"
+    )
+    similarity.add_argument("--out", type=Path, required=True, metavar="REPORT", help="the folder for the report")
+    similarity.add_argument(
+        "--pseudonyms", type=Path, metavar="FILE", help="the secret of the archive's pseudonyms, if it has any"
+    )
+    similarity.set_defaults(run=_similarity)
 
 
 def _add_archive(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -151,6 +171,20 @@ def _add_calibrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     calibrate.add_argument("--write", action="store_true", help=f"put the thresholds into {COURSE_FILE}")
     calibrate.add_argument("--unsafe-no-sandbox", action="store_true", help="without a sandbox: it is your own code")
     calibrate.set_defaults(run=_calibrate)
+
+
+def _similarity(options: argparse.Namespace) -> None:
+    from autograder.similarity.archive import read_secret  # numpy takes a while to load
+    from autograder.similarity.command import report
+
+    secret = read_secret(options.pseudonyms) if options.archive else None
+    comparison = report(options.submissions, options.scaffold, options.archive, options.out, secret)
+    for remark in comparison.remarks:
+        print(remark)
+    print(
+        f"{len(comparison.works):,} works, {len(comparison.listed):,} pairs to look at: {options.out / 'index.html'} "
+        "(evidence to judge, never a verdict)"
+    )
 
 
 def _archive_add(options: argparse.Namespace) -> None:

@@ -291,7 +291,7 @@ class Pair:
     Attributes:
         a, b: a is of this year; where both are, a.person < b.person.
         similarity: in [0, 1], for ranking and for people; not a probability and not a share of lines.
-        score: in the calibration's units: standard deviations above what two works like these share by chance.
+        score: in the calibration's units: how far beyond the start of the tail of all pairs, in its spread.
         expected: how many pairs of this class would reach the score if nobody had copied.
         is_listed: whether `expected` is within the cut-off, so that a person should look.
         blocks: every block that both have, best first.
@@ -340,7 +340,7 @@ class Comparison:
         archived: the keys of the archived works, sorted.
         pairs: ranked, best first: those that are listed, then the next few, with all that is known of them.
         declared: pairs that declare each other, ranked likewise; not in `pairs`.
-        table: a, b, similarity, expected of every pair above zero that is in neither nor left out, ranked.
+        table: a, b, similarity, expected of every pair above zero, those of `pairs` and `declared` too, ranked.
         cutoff: pairs with at most this many expected false alarms are listed.
         calibration: one sentence: from what the expected numbers were made.
         own: one for each new work, the smallest share first.

@@ -1,0 +1,51 @@
+"""`python -m autograder similarity`: from a folder of hand-ins to the report."""
+
+from pathlib import Path
+
+from autograder.similarity.fingerprints import fingerprints
+from autograder.similarity.model import Comparison
+from autograder.similarity.ranking import compare
+from autograder.similarity.reading import read_scaffold, read_works
+from autograder.similarity.report import write_report
+from autograder.similarity.tables import write_tables
+from coursekit.errors import CourseError
+
+
+def report(
+    submissions: Path, scaffold: Path, archive: Path | None, out: Path, secret: bytes | None = None
+) -> Comparison:
+    """Read, compare and write everything.
+
+    Args:
+        submissions: zips or folders, one for each student.
+        scaffold: what they were given, a folder with TODO blocks.
+        archive: earlier years', as `archive.add` made it; None for none.
+        out: the folder for the report.
+        secret: of the archive's pseudonyms.
+    Raises:
+        CourseError: something of this can't be read or written, or there is nothing to compare.
+    """
+    given = read_scaffold(scaffold)
+    works = read_works(submissions, given)
+    readable = [work for work in works if work.blocks]
+    if not readable:
+        raise CourseError(f"{submissions}: none of the {len(works)} hand-ins has any of the blocks of {scaffold}")
+    archived = ()
+    if archive is not None:
+        from autograder.similarity.archive import load
+
+        archived = load(archive, secret, [work.key.person for work in works])
+    by_key = {work.key: work for work in works}
+    comparison = compare(fingerprints(readable, given), archived, by_key)
+    shown = dict(by_key)
+    if archive is not None:
+        from autograder.similarity.archiving import archived_work
+
+        for pair in (*comparison.pairs, *comparison.declared):
+            if pair.b.year and pair.b not in shown:
+                source = archived_work(archive, pair.b, secret)
+                if source is not None:
+                    shown[pair.b] = source
+    write_tables(comparison, out)
+    write_report(comparison, shown, out)
+    return comparison

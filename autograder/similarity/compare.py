@@ -1,0 +1,355 @@
+"""Fingerprints → pairs, ranked by how little chance explains them.
+
+For each block and view two works have a similarity: what they share of what they have, each thing weighted by how rare
+it is (Jaccard, with -log of its frequency as weight). How much that says depends on the two: the probability that one
+of them is as like to somebody else takes the place of a percentage, so a block that everybody writes alike says
+nothing. A copy is alike in every block (`_WHOLE`: in what is computed, in statements and tokens, or in both), or in a
+few of them exactly (`_FEW`), and what is not alike speaks against it. From each the usual distance to a work's nearest
+others is taken: where a work has many that are like it, one more is no news.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from autograder.similarity.model import FLOW, STATEMENTS, TOKENS, VIEWS, BlockKey, Fingerprint
+
+CODE_VIEWS = (TOKENS, STATEMENTS, FLOW)
+MAX_REFERENCES = 600  # works that stand for all, where there are more
+MAX_ALL_PAIRS = 700_000  # beyond, only pairs that share something rare are looked at
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One way of being alike: weights of CODE_VIEWS for how rare it is and for how exact, and what a gap costs."""
+
+    rare: tuple[float, float, float]
+    exact: tuple[float, float, float]
+    cost: float  # nats for a block that is not alike at all
+    blocks: int | None = None  # the best so many; None for all
+
+
+# Tuned on classes of 40, 120 and 400 that `similarity/classgen.py` makes from the seeds 0 to 4.
+_KINDS = (
+    _Kind((0, 0, 1), (0, 0, 1), 20),
+    _Kind((0.25, 0.25, 0.5), (0, 0, 1), 20),
+    _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 15),
+    _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 20, blocks=4),
+)
+_NEIGHBOUR = 3  # which of a work's nearest is the usual distance
+_NEWS = 0.5  # how much of it is taken off, of each of the two
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Pairs and what they score.
+
+    Attributes:
+        a, b: (P,) indices into the works.
+        score: (P,) nats, relative to what the two share with others.
+        blocks: (P, K) nats of each block, in the kind that is all of a block's views; NaN where one lacks it.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    score: np.ndarray
+    blocks: np.ndarray
+
+
+class Population:
+    """Works side by side: which block, which view, which hash.
+
+    Attributes:
+        works: as given.
+        blocks: the blocks that any of them has.
+    """
+
+    def __init__(self, works: Sequence[Fingerprint]):
+        self.works = works
+        self.blocks: tuple[BlockKey, ...] = tuple(sorted({key for work in works for key in work.blocks}))
+        index = {key: number for number, key in enumerate(self.blocks)}
+        self._rows: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        columns: dict[str, list[np.ndarray]] = defaultdict(list)
+        for number, work in enumerate(works):
+            if not len(work.hashes):
+                continue
+            names = np.array([index[key] for key in work.blocks], np.int64)
+            columns["spot"].append((names[work.block] * len(VIEWS) + work.view).astype(np.uint32))
+            columns["hash"].append(work.hashes)
+            columns["work"].append(np.full(len(work.hashes), number, np.uint32))
+        if not columns:
+            return
+        spot = np.concatenate(columns.pop("spot"))
+        order = np.argsort(spot, kind="stable")
+        spot = spot[order]
+        hashes = np.concatenate(columns.pop("hash"))[order]
+        owners = np.concatenate(columns.pop("work"))[order]
+        starts = np.flatnonzero(np.r_[True, spot[1:] != spot[:-1]])
+        for start, end in zip(starts, np.r_[starts[1:], len(spot)], strict=True):
+            place = divmod(int(spot[start]), len(VIEWS))
+            self._rows[place] = hashes[start:end], owners[start:end]
+
+    def rows(self, block: int, view: int) -> tuple[np.ndarray, np.ndarray]:
+        """Hashes of one block in one view, and whose they are, by work."""
+        none = np.empty(0, np.uint64), np.empty(0, np.uint32)
+        return self._rows.get((block, view), none)
+
+    def matrix(self, block: int, view: str) -> sparse.csr_matrix:
+        """(works, features) of one block in one view, 1 where a work has a feature."""
+        hashes, owners = self.rows(block, VIEWS.index(view))
+        kinds, ids = np.unique(hashes, return_inverse=True)
+        shape = (len(self.works), max(len(kinds), 1))
+        starts = np.zeros(len(self.works) + 1, np.int64)
+        np.cumsum(np.bincount(owners, minlength=len(self.works)), out=starts[1:])
+        return sparse.csr_matrix((np.ones(len(ids), np.float32), ids.astype(np.int32), starts), shape=shape)
+
+    def has(self, block: int) -> np.ndarray:
+        """(works,) which have a block with anything in it."""
+        found = np.zeros(len(self.works), bool)
+        for view in range(len(VIEWS)):
+            if (block, view) in self._rows:
+                found[self._rows[block, view][1]] = True
+        return found
+
+    def signatures(self, block: int, view: str) -> np.ndarray:
+        """(works,) one number for all that a work has in a block's view: the same where it is the same."""
+        sums = np.zeros(len(self.works), np.uint64)
+        hashes, owners = self._rows.get((block, VIEWS.index(view)), (None, None))
+        if hashes is not None:
+            mixed = (hashes ^ (hashes >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+            starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+            sums[owners[starts]] = np.add.reduceat(mixed, starts)
+        return sums
+
+
+class _BlockView:
+    """One block of all works: its classes of equal code, and how alike classes are."""
+
+    def __init__(self, population: Population, block: int, references: np.ndarray):
+        count = len(population.works)
+        self.has = population.has(block)
+        signatures = np.stack([population.signatures(block, view) for view in CODE_VIEWS], 1)
+        mixed = np.zeros(count, np.uint64)
+        for column in signatures.T:
+            mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(31)
+        _, self.examples, self.classes = np.unique(mixed, return_index=True, return_inverse=True)
+        self.signatures = signatures[self.examples]
+        population_size = max(int(self.has.sum()), 1)
+        self.rows, self.sums = [], []
+        for view in CODE_VIEWS:
+            matrix = population.matrix(block, view)
+            frequency = np.bincount(matrix.indices, minlength=matrix.shape[1])
+            weight = np.log((population_size + 1) / np.maximum(frequency, 1)).astype(np.float32)
+            rows = matrix[self.examples].multiply(np.sqrt(weight)[None, :]).tocsr()
+            rows.sort_indices()
+            self.rows.append(rows)
+            self.sums.append(np.asarray(rows.multiply(rows).sum(1)).ravel())
+        self.references = references[self.has[references]]
+        reference_classes = self.classes[self.references]
+        self.is_reference = np.zeros(count, bool)
+        self.is_reference[self.references] = True
+        kinds, where = np.unique(reference_classes, return_inverse=True)
+        self.to_references = [self._against(view, kinds)[:, where] for view in range(len(CODE_VIEWS))]
+
+    def alike(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(P, views) how alike two classes are, in each of CODE_VIEWS."""
+        number = len(self.examples)
+        codes, where = np.unique(a.astype(np.int64) * number + b, return_inverse=True)
+        left, right = codes // number, codes % number
+        found = np.zeros((len(codes), len(CODE_VIEWS)), np.float32)
+        for view, rows in enumerate(self.rows):
+            shared = np.zeros(len(codes), np.float32)
+            for at in range(0, len(codes), 200_000):
+                part = slice(at, at + 200_000)
+                shared[part] = np.asarray(rows[left[part]].multiply(rows[right[part]]).sum(1)).ravel()
+            found[:, view] = self._jaccard(view, shared, left, right)
+        self._without_flow(found, left, right)
+        return found[where]
+
+    def _against(self, view: int, kinds: np.ndarray) -> np.ndarray:
+        """(classes, kinds) how alike each class is to some."""
+        rows = self.rows[view]
+        shared = np.asarray((rows @ rows[kinds].T).todense(), np.float32)
+        left = np.arange(len(self.examples))[:, None]
+        return self._jaccard(view, shared, left, kinds[None, :])
+
+    def _jaccard(self, view: int, shared: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        sums, signatures = self.sums[view], self.signatures[:, view]
+        union = sums[left] + sums[right] - shared
+        result = np.divide(shared, union, out=np.zeros_like(shared), where=union > 1e-6)
+        result[np.broadcast_to(signatures[left] == signatures[right], result.shape)] = 1
+        return np.round(np.minimum(result, 1), 5)  # so that the same things add up to the same in any order
+
+    def _without_flow(self, found: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+        """Where one of two could not be parsed, tokens and statements stand for what it computes."""
+        flow = self.signatures[:, CODE_VIEWS.index(FLOW)]
+        unknown = (flow[left] == 0) | (flow[right] == 0)
+        found[unknown, CODE_VIEWS.index(FLOW)] = found[unknown, :2].mean(1)
+
+    def chance(self, kind: _Kind, classes: np.ndarray, works: np.ndarray, others: np.ndarray, alike: np.ndarray):
+        """-log of how often one of the references is as like to each work as the other of its pair is."""
+        blended = sum(w * s for w, s in zip(kind.rare, self.to_references, strict=True))
+        number = blended.shape[1]
+        if not number:
+            return np.zeros(len(works), np.float32)
+        ranked = np.sort(np.round(blended, 5), 1)
+        flat = (ranked + 2 * np.arange(len(ranked), dtype=np.float64)[:, None]).ravel()
+        reached = np.searchsorted(flat, alike + 2.0 * classes - 1e-4, "left")
+        least = (classes + 1) * number - reached - self.is_reference[works] + ~self.is_reference[others]
+        total = number - self.is_reference[works] + ~self.is_reference[others]
+        return -np.log(np.maximum(least, 1) / np.maximum(total, 1)).astype(np.float32)
+
+
+def score_pairs(population: Population, new: np.ndarray) -> Scores:
+    """Score the pairs of new works with each other and with the rest, never of the rest with itself.
+
+    Args:
+        population: all works, in an order that does not depend on how they were given.
+        new: (works,) bool.
+    """
+    count, fresh = len(population.works), int(new.sum())
+    references = _sample(count, new)
+    if fresh * (count - (fresh + 1) // 2) <= MAX_ALL_PAIRS:
+        a, b = _all_pairs(new)
+    else:
+        a, b = _candidates(population, new)
+    kinds = [np.zeros(len(a), np.float32) for _ in _KINDS]
+    best = {n: np.full((len(a), kind.blocks), 0, np.float32) for n, kind in enumerate(_KINDS) if kind.blocks}
+    blocks = np.full((len(a), len(population.blocks)), np.nan, np.float32)
+    for block in range(len(population.blocks)):
+        view = _BlockView(population, block, references)
+        both = np.flatnonzero(view.has[a] & view.has[b])
+        if not len(both):
+            continue
+        works, others = a[both], b[both]
+        left, right = view.classes[works], view.classes[others]
+        alike = view.alike(left, right)
+        chances: dict[tuple, np.ndarray] = {}
+        for n, kind in enumerate(_KINDS):
+            if kind.rare not in chances:
+                blended = np.round(alike @ np.array(kind.rare, np.float32), 5)
+                there = view.chance(kind, left, works, others, blended)
+                back = view.chance(kind, right, others, works, blended)
+                chances[kind.rare] = (there + back) / 2
+            points = chances[kind.rare] - kind.cost * (1 - alike @ np.array(kind.exact, np.float32))
+            if kind.blocks:
+                least = best[n][both].argmin(1)
+                rows = best[n][both]
+                rows[np.arange(len(both)), least] = np.maximum(rows[np.arange(len(both)), least], points)
+                best[n][both] = rows
+            else:
+                kinds[n][both] += points
+            if n == 1:
+                blocks[both, block] = points
+    for n, rows in best.items():
+        kinds[n] = rows.sum(1)
+    total = np.logaddexp.reduce([_news(a, b, kind.astype(np.float64), count) for kind in kinds], 0)
+    return Scores(a, b, total, blocks)
+
+
+def _news(a: np.ndarray, b: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
+    """Take off what a work's third nearest scores: two of many that are alike are no news."""
+    both = np.r_[a, b]
+    order = np.lexsort((-np.r_[score, score], both))
+    owners = both[order]
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(owners) else np.empty(0, int)
+    ends = np.r_[starts[1:], len(owners)]
+    usual = np.zeros(count)
+    usual[owners[starts]] = np.r_[score, score][order][np.minimum(starts + _NEIGHBOUR - 1, ends - 1)]
+    return score - _NEWS * (usual[a] + usual[b]) / 2
+
+
+def _all_pairs(new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    fresh, old = np.flatnonzero(new), np.flatnonzero(~new)
+    first, second = np.triu_indices(len(fresh), 1)
+    a = np.r_[fresh[first], np.repeat(fresh, len(old))]
+    return a, np.r_[fresh[second], np.tile(old, len(fresh))]
+
+
+def _sample(count: int, new: np.ndarray) -> np.ndarray:
+    """Works that stand for all: every n-th, of the new ones and of the others alike."""
+    if count <= MAX_REFERENCES:
+        return np.arange(count)
+    order = np.r_[np.flatnonzero(new), np.flatnonzero(~new)]
+    return np.sort(order[np.linspace(0, count - 1, MAX_REFERENCES).astype(int)])
+
+
+RARE = 12  # works that have a feature, at most, for it to bring pairs together
+_PER_WORK = 60  # pairs for each new work, about
+
+
+def _candidates(population: Population, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that share something rare: a feature, or what a few blocks together compute or say."""
+    count = len(population.works)
+    keys: list[np.ndarray] = []
+    flows, texts = [], []
+    for block in range(len(population.blocks)):
+        flows.append(_ids(population.signatures(block, FLOW)))
+        texts.append(_ids(population.signatures(block, STATEMENTS)))
+    number = len(population.blocks)
+    for start in range(number):
+        keys.append(_joined([flows[(start + n) % number] for n in range(min(5, number))]))
+        keys.append(_joined([flows[(start + 3 * n) % number] for n in range(min(5, number))]))
+    for first in range(number):
+        for second in range(first + 1, number):
+            keys.append(_joined([texts[first], texts[second]]))
+    keys.append(_joined(flows))
+    keys.append(_joined(texts))
+    codes, weights = [], []
+    for key in keys:
+        code = _pairs_of(key, new, RARE)
+        codes.append(code)
+        weights.append(np.full(len(code), 3.0, np.float32))
+    for block, view in np.ndindex(number, len(VIEWS)):
+        hashes, owners = population.rows(block, view)
+        _, ids, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
+        rare = (sizes[ids] >= 2) & (sizes[ids] <= RARE)
+        code = _grouped_pairs(ids[rare], owners[rare].astype(np.int64), new, count)
+        codes.append(code)
+        weights.append(np.full(len(code), 1.0, np.float32))
+    code, where = np.unique(np.concatenate(codes), return_inverse=True)
+    vote = np.bincount(where, np.concatenate(weights), len(code))
+    most = _PER_WORK * int(new.sum())
+    if len(code) > most:
+        keep = np.sort(np.lexsort((code, -vote))[:most])
+        code = code[keep]
+    return code // count, code % count
+
+
+def _ids(values: np.ndarray) -> np.ndarray:
+    return np.unique(values, return_inverse=True)[1].astype(np.uint64)
+
+
+def _joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        mixed = (mixed ^ (column + np.uint64(0x632BE59BD9B4E019))) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(32)
+    return mixed
+
+
+def _pairs_of(key: np.ndarray, new: np.ndarray, most: int) -> np.ndarray:
+    _, ids, sizes = np.unique(key, return_inverse=True, return_counts=True)
+    rare = (sizes[ids] >= 2) & (sizes[ids] <= most)
+    return _grouped_pairs(ids[rare], np.flatnonzero(rare), new, len(key))
+
+
+def _grouped_pairs(group: np.ndarray, owner: np.ndarray, new: np.ndarray, count: int) -> np.ndarray:
+    """Every pair of owners that are in one group, as a * count + b with a new; some more than once."""
+    order = np.lexsort((owner, group))
+    group, owner = group[order], owner[order]
+    found = []
+    for gap in range(1, RARE):
+        same = np.flatnonzero(group[gap:] == group[:-gap]) if len(group) > gap else np.empty(0, int)
+        if not len(same):
+            break
+        a, b = owner[same], owner[same + gap]
+        swap = ~new[a] | (new[b] & (a > b))
+        a, b = np.where(swap, b, a), np.where(swap, a, b)
+        fresh = new[a] & (a != b)
+        found.append(a[fresh] * count + b[fresh])
+    return np.concatenate(found) if found else np.empty(0, np.int64)
