@@ -207,10 +207,8 @@ def _judge_alone(store: Store, row: _Row, points: Mapping[str, float]) -> None:
 
 
 def _judges(jobs: int) -> ProcessPoolExecutor:
-    # Not forked from this process, which has threads, but from one that has loaded what takes long, once.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["autograder.judge", "autograder.gan_gradients", "autograder.credible"])
-    return ProcessPoolExecutor(jobs, mp_context=context)
+    # Spawned, not forked: this process has threads.
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _check_points(verdicts: Sequence[Verdict], course: Course) -> None:

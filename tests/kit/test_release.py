@@ -168,8 +168,10 @@ def append(course, name, text):
 
 
 def command(folder, *arguments, umask=0o022):
+    # As `python -m autograder release`, but that the small course in `folder` is not what it is imported from.
+    start = "import sys; del sys.path[0]; from autograder.__main__ import main; main()"
     return subprocess.run(
-        [sys.executable, "-m", "autograder", "release", *map(str, arguments)],
+        [sys.executable, "-c", start, "release", *map(str, arguments)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         preexec_fn=lambda: os.umask(umask),
