@@ -194,90 +194,114 @@ def _marks(a: Fingerprint, b: Fingerprint) -> tuple[str, ...]:
 
 
 class _Shared:
-    """What two works share, and how many have it."""
+    """What two works share, and how many have it. A work's features are mixed with their places, so that sets do."""
 
     def __init__(self, population: Population):
         self.population = population
-        self._counts: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         self._index = {key: number for number, key in enumerate(population.blocks)}
+        self._mixed = [self._mix(work) for work in population.works]
+        everything = np.concatenate(self._mixed) if self._mixed else np.empty(0, np.uint64)
+        self._kinds, self._counts = np.unique(everything, return_counts=True)
 
-    def bits(self, block: BlockKey, view: int, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How much features count, and how many works have each."""
-        place = self._index[block], view
-        if place not in self._counts:
-            self._counts[place] = np.unique(self.population.rows(*place)[0], return_counts=True)
-        kinds, counts = self._counts[place]
-        found = counts[np.searchsorted(kinds, hashes)]
-        return np.log2((len(self.population.works) + 1) / found), found
+    def _mix(self, work: Fingerprint) -> np.ndarray:
+        if not len(work.hashes):
+            return np.empty(0, np.uint64)
+        blocks = np.array([self._index[key] for key in work.blocks], np.uint64)
+        places = blocks[work.block] * np.uint64(len(VIEWS)) + work.view.astype(np.uint64)
+        return work.hashes ^ ((places + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+
+    def _shared(self, a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of a and of b that are the same, in a's order."""
+        order = np.argsort(self._mixed[b], kind="stable")
+        theirs = self._mixed[b][order]
+        if not len(theirs):
+            return np.empty(0, int), np.empty(0, int)
+        at = np.minimum(np.searchsorted(theirs, self._mixed[a]), len(theirs) - 1)
+        mine = np.flatnonzero(theirs[at] == self._mixed[a])
+        return mine, order[at[mine]]
+
+    def _owners(self, mixed: np.ndarray) -> np.ndarray:
+        """How many works have each feature."""
+        return self._counts[np.searchsorted(self._kinds, mixed)]
 
     def details(self, a: int, b: int, scores: Scores, at: int) -> tuple[tuple[BlockScore, ...], tuple[Match, ...]]:
         """Each block's score and views, and the matches."""
         left, right = self.population.works[a], self.population.works[b]
         count = len(self.population.works)
-        blocks, matches = [], []
-        for key in left.blocks:
-            if key not in right.blocks:
-                continue
-            shares: dict[str, float] = {}
-            for view, name in enumerate(VIEWS):
-                mine, theirs = _rows(left, key, view), _rows(right, key, view)
-                _, at_a, at_b = np.intersect1d(left.hashes[mine], right.hashes[theirs], True, True)
-                union = np.union1d(left.hashes[mine], right.hashes[theirs])
-                if not len(union):
-                    continue
-                total = self.bits(key, view, union)[0].sum()
-                bits, owners = self.bits(key, view, left.hashes[mine][at_a])
-                shares[name] = round(float(bits.sum() / total), 4) if total > 0 else 0.0
-                for one, other, weight, have in zip(
-                    mine[at_a].tolist(), theirs[at_b].tolist(), bits.tolist(), owners.tolist(), strict=True
-                ):
-                    if weight >= LEAST_BITS:
-                        why = f"in {have:,} of {count:,} works"
-                        lines = _lines(left, key, one), _lines(right, key, other)
-                        matches.append(Match(name, key, *lines, round(weight, 3), why))
-            points = scores.blocks[at, self._index[key]]
-            bits_of_block = 0.0 if np.isnan(points) else round(float(points) / math.log(2), 3)
-            blocks.append(BlockScore(key, bits_of_block, shares))
+        mine, theirs = self._shared(a, b)
+        owners = self._owners(self._mixed[a][mine])
+        bits = np.log2((count + 1) / owners)
+        matches = []
+        for row in np.lexsort((mine, -bits))[: 4 * MOST_MATCHES].tolist():
+            if bits[row] >= LEAST_BITS:
+                one, other = int(mine[row]), int(theirs[row])
+                key, view = left.blocks[left.block[one]], VIEWS[left.view[one]]
+                why = f"in {owners[row]:,} of {count:,} works"
+                lines = _lines(left, key, one), _lines(right, key, other)
+                matches.append(Match(view, key, *lines, round(float(bits[row]), 3), why))
+        matches.sort(key=lambda m: (-m.weight, m.block, VIEWS.index(m.view), m.lines_a, m.lines_b))
+        shares = self._views(a, b, left.block[mine], left.view[mine], bits)
+        blocks = []
+        for number, key in enumerate(left.blocks):
+            if key in right.blocks:
+                points = scores.blocks[at, self._index[key]]
+                score = 0.0 if np.isnan(points) else round(float(points) / math.log(2), 3)
+                blocks.append(BlockScore(key, score, shares.get(number, {})))
         blocks.sort(key=lambda block: (-block.score, block.block))
-        matches.sort(
-            key=lambda match: (-match.weight, match.block, VIEWS.index(match.view), match.lines_a, match.lines_b)
-        )
         return tuple(blocks), tuple(matches[:MOST_MATCHES])
 
-    def explained(self, work: Fingerprint, source: Fingerprint, is_likely: bool) -> dict[BlockKey, tuple[int, int]]:
+    def _views(
+        self, a: int, b: int, block: np.ndarray, view: np.ndarray, bits: np.ndarray
+    ) -> dict[int, dict[str, float]]:
+        """For each of a's blocks and each view, the share of the two's weight that they have in common."""
+        left, right = self.population.works[a], self.population.works[b]
+        size = len(left.blocks) * len(VIEWS)
+        place = {key: number for number, key in enumerate(left.blocks)}
+        both = np.bincount(block.astype(int) * len(VIEWS) + view, bits, size)
+        whole = -both
+        for number, work in ((a, left), (b, right)):
+            if len(work.hashes):
+                where = np.array([place.get(key, -1) for key in work.blocks])[work.block]
+                weights = np.log2((len(self.population.works) + 1) / self._owners(self._mixed[number]))
+                known = where >= 0
+                whole += np.bincount(where[known] * len(VIEWS) + work.view[known], weights[known], size)
+        found: dict[int, dict[str, float]] = {}
+        for spot in np.flatnonzero(whole > 1e-9).tolist():
+            number, name = divmod(spot, len(VIEWS))
+            found.setdefault(number, {})[VIEWS[name]] = round(float(min(both[spot] / whole[spot], 1.0)), 4)
+        return found
+
+    def explained(self, a: int, b: int, is_likely: bool) -> dict[BlockKey, tuple[int, int]]:
         """For each block of a work its tokens, and those on lines that a source explains.
 
         Of what many write alike nothing is explained by one of them, unless a pair is likely for other reasons.
         """
-        count = len(self.population.works)
-        most = count if is_likely else max(3, RARE_SHARE * count)
+        work, source = self.population.works[a], self.population.works[b]
+        mine, _ = self._shared(a, b)
+        flow = VIEWS.index(FLOW)
+        whole = set()
+        if is_likely:
+            own, other = (np.bincount(w.block[w.view == flow], minlength=len(w.blocks)) for w in (work, source))
+            both = np.bincount(work.block[mine][work.view[mine] == flow], minlength=len(work.blocks))
+            sizes = dict(zip(source.blocks, other.tolist(), strict=True))
+            whole = {n for n, key in enumerate(work.blocks) if both[n] and both[n] == own[n] == sizes.get(key)}
+        else:
+            most = max(3, RARE_SHARE * len(self.population.works))
+            mine = mine[self._owners(self._mixed[a][mine]) <= most]
+        view, first, last = work.view[mine], work.first[mine].astype(int), work.last[mine].astype(int)
+        exact = (view == VIEWS.index(TEXT)) | (view == VIEWS.index(STATEMENTS)) | ((view == flow) & (last - first <= 2))
         found = {}
         for index, key in enumerate(work.blocks):
-            tokens = np.array(work.tokens[index] if index < len(work.tokens) else (), np.int64)
-            covered = np.zeros(len(tokens) + 2, bool)
-            if key in source.blocks:
-                for view in (TEXT, STATEMENTS, FLOW):
-                    number = VIEWS.index(view)
-                    mine, theirs = _rows(work, key, number), _rows(source, key, number)
-                    size = len(mine)
-                    mine = mine[np.isin(work.hashes[mine], source.hashes[theirs])]
-                    if not len(mine):
-                        continue
-                    if view == FLOW and len(mine) == size == len(theirs) and is_likely:
-                        covered[:] = True  # it computes the same, line by line or not
-                    mine = mine[self.bits(key, number, work.hashes[mine])[1] <= most]
-                    for row in mine.tolist():
-                        first, last = int(work.first[row]), int(work.last[row])
-                        if view != FLOW or last - first <= 2:
-                            covered[first : last + 1] = True
-            found[key] = int(tokens.sum()), int(tokens[covered[1 : len(tokens) + 1]].sum())
+            tokens = work.tokens[index] if index < len(work.tokens) else ()
+            covered = {
+                line
+                for row in np.flatnonzero(exact & (work.block[mine] == index)).tolist()
+                for line in range(first[row], last[row] + 1)
+            }
+            total = sum(tokens)
+            explained = total if index in whole else sum(tokens[n - 1] for n in covered if 0 < n <= len(tokens))
+            found[key] = total, explained
         return found
-
-
-def _rows(work: Fingerprint, key: BlockKey, view: int) -> np.ndarray:
-    index = work.blocks.index(key)
-    low, high = np.searchsorted(work.block, [index, index + 1])
-    return low + np.flatnonzero(work.view[low:high] == view)
 
 
 def _lines(work: Fingerprint, key: BlockKey, row: int) -> tuple[int, int]:
@@ -344,7 +368,7 @@ def _own_shares(
         work = population.works[number]
         best: tuple[int, int, dict] | None = None
         for other, likely in nearest[number]:
-            blocks = shared.explained(work, population.works[other], likely)
+            blocks = shared.explained(number, other, likely)
             covered = sum(part for _, part in blocks.values())
             if covered and (best is None or covered > best[0]):
                 best = covered, other, blocks

@@ -37,6 +37,7 @@ MAX_LINES = 6_000  # of a file whose lines are paired with the scaffold's; of a 
 
 # "# TODO START (encoder)" and "# TODO START: the encoder" are markers, too, and name their block.
 _NAMED_MARKER = re.compile(r"(?im)^([ \t]*#[ \t]*todo[ \t]+(?:start|end))\b[ \t]*[^\w\s]*[ \t]*([^\n\r]*?)[ \t]*$")
+_MARKER = re.compile(r"[ \t\f]*#[ \t]*todo[ \t]+(start|end)[ \t]*", re.IGNORECASE | re.ASCII)
 _PARTNER = re.compile(r"student\s+id\s*[:：]\s*([A-Za-z0-9_-]+)", re.IGNORECASE)
 _ALIKE = 0.5  # of the scaffold's lines outside the blocks, for a renamed file to be taken for the scaffold's
 
@@ -235,19 +236,22 @@ class _Reader:
         """Find the scaffold's blocks in a student's file, and what differs outside them."""
         lines = text.split("\n")
         given = self.blocks[name]
-        markers = find_markers(text)
-        kinds = [marker.kind for marker in markers]
         remarks = []
         spans: list[tuple[int, int] | None]
-        if kinds == ["START", "END"] * len(given):
-            starts, ends = markers[::2], markers[1::2]
-            spans = [(a.line, b.line) for a, b in zip(starts, ends, strict=True)]
+        # Most files are as given outside the blocks, and then nothing else can have moved a marker.
+        looks = [(n, match[1].upper()) for n, line in enumerate(lines, 1) if (match := _MARKER.fullmatch(line))]
+        if [kind for _, kind in looks] == ["START", "END"] * len(given):
+            spans = [(a, b) for (a, _), (b, _) in zip(looks[::2], looks[1::2], strict=True)]
             plain = [Block(n, "", a, b, "", "") for n, (a, b) in enumerate(spans, 1)]
             if _outside(lines, plain) == self.outside[name]:
                 return self._texts(name, lines, spans), [], []
+        markers = find_markers(text)
+        kinds = [marker.kind for marker in markers]
         if len(lines) > MAX_LINES:
             remarks.append(f"{name}: {len(lines):,} lines; what differs outside the blocks is not looked at")
-            spans = spans if kinds == ["START", "END"] * len(given) else [None] * len(given)
+            is_whole = kinds == ["START", "END"] * len(given)
+            spans = [(a.line, b.line) for a, b in zip(markers[::2], markers[1::2], strict=True)] if is_whole else []
+            spans = spans or [None] * len(given)
             return self._texts(name, lines, spans), [], remarks
         matched = MatchedMarkers(self.lines[name], given, lines, markers)
         spans = [new for _, new in matched.blocks()]
@@ -268,8 +272,7 @@ class _Reader:
                 key = BlockKey(name, block.number)
                 given = self.scaffold.blocks[key]
                 body = lines[span[0] : span[1] - 1]
-                marked = {marker.line for marker in find_markers("\n".join(body))}
-                body = ["" if number in marked else line for number, line in enumerate(body, 1)]
+                body = ["" if _MARKER.fullmatch(line) else line for line in body]
                 text = "".join(line + "\n" for line in body)
                 found[key] = BlockText(key, given.title, text, span[0] + 1, given.given)
         return found
