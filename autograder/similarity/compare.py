@@ -220,11 +220,13 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
     kinds = [np.zeros(len(a), np.float32) for _ in _KINDS]
     best = {n: np.full((len(a), kind.blocks), 0, np.float32) for n, kind in enumerate(_KINDS) if kind.blocks}
     blocks = np.full((len(a), len(population.blocks)), np.nan, np.float32)
+    meets = np.zeros(len(a), bool)  # in a block that both have written
     for block in range(len(population.blocks)):
         view = _BlockView(population, block, references)
         both = np.flatnonzero(view.has[a] & view.has[b])
         if not len(both):
             continue
+        meets[both] = True
         works, others = a[both], b[both]
         left, right = view.classes[works], view.classes[others]
         alike = view.alike(left, right)
@@ -247,6 +249,7 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
                 blocks[both, block] = points
     for n, rows in best.items():
         kinds[n] = rows.sum(1)
+    a, b, blocks, kinds = a[meets], b[meets], blocks[meets], [kind[meets] for kind in kinds]
     total = np.logaddexp.reduce([_news(a, b, kind.astype(np.float64), count) for kind in kinds], 0)
     return Scores(a, b, total, blocks)
 

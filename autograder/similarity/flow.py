@@ -7,9 +7,9 @@ text and not with the value. Nothing of it is executed.
 """
 
 import ast
+import contextlib
 import hashlib
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -156,13 +156,9 @@ def evaluate(
     walker = _Walker(place, attributes or {})
     for name, function in (helpers or {}).items():
         walker.env[name] = Closure(function.args, function.body, walker.env)
-    limit = sys.getrecursionlimit()
-    try:
+    # Too much, too deep, or what no rule was made for: what was found so far counts.
+    with contextlib.suppress(Exception):
         walker.run(body)
-    except (_TooMuch, RecursionError):
-        pass  # what was found so far counts
-    finally:
-        sys.setrecursionlimit(limit)
     return walker.flow()
 
 
@@ -180,7 +176,6 @@ class _Walker:
         self.effects: list[Node] = []
         self.lines: dict[Node, tuple[int, int]] = {}
         self.attributes: dict[str, Node] = {}
-        self.attribute_roots: list[Node] = []
         self.returned: list[Node] = []
         self.conditions: list[Node] = []
         self.steps = self.calls = 0
@@ -267,7 +262,8 @@ class _Walker:
                 root = root.func.value
             if not _is_place(root):
                 return False
-            old = self.value(root)
+            attribute = root.attr if isinstance(root, ast.Attribute) else None
+            old = self.known.get(attribute) or self.value(root)
             for call in reversed(chained):
                 if not call.args:
                     return False
@@ -302,8 +298,6 @@ class _Walker:
             value = self._node(value)
             if isinstance(target.value, ast.Name) and target.value.id == "self":
                 self.known[target.attr] = self.attributes[target.attr] = value
-                if value not in self.attribute_roots:
-                    self.attribute_roots.append(value)
             else:
                 self.effect(make("set:" + target.attr, self.value(target.value), value), target)
         elif isinstance(target, ast.Subscript):
@@ -821,7 +815,7 @@ class _Walker:
             value = self.env.get(name)
             if isinstance(value, Node):
                 roots.append((name, value))
-        roots += [("self", value) for value in self.attribute_roots]
+        roots += [("self", value) for value in dict.fromkeys(self.attributes.values())]
         roots += [("return", value) for value in self.returned]
         if not roots and not self.effects:
             roots = [("any", value) for value in self.env.values() if isinstance(value, Node)]
@@ -1004,9 +998,8 @@ def _clamp(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node |
 
 
 def _maximum(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    if len(args) == 2 and any(a.value == 0 or a.op == "zeroslike" for a in args):
-        return make("relu", next(a for a in args if not (a.value == 0 or a.op == "zeroslike")))
-    return None
+    others = [a for a in args if not (a.value == 0 or a.op == "zeroslike")]
+    return make("relu", others[0]) if len(args) == 2 and len(others) == 1 else None
 
 
 def _like(name: str, fill: float | None = None) -> Callable:
@@ -1043,8 +1036,9 @@ def _log(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | N
     x = args[0]
     if x.op == "sigmoid":
         return make("logsigmoid", *x.args)
-    if x.op == "+" and len(x.args) == 2 and any(a.value == 1 for a in x.args):
-        other = next(a for a in x.args if a.value != 1)
+    others = [a for a in x.args if a.value != 1]
+    if x.op == "+" and len(x.args) == 2 and len(others) == 1:
+        other = others[0]
         return make("softplus", other.args[0]) if other.op == "exp" else make("log1p", other)
     return None
 

@@ -257,7 +257,7 @@ class _Shared:
         left, right = self.population.works[a], self.population.works[b]
         size = len(left.blocks) * len(VIEWS)
         place = {key: number for number, key in enumerate(left.blocks)}
-        both = np.bincount(block.astype(int) * len(VIEWS) + view, bits, size)
+        both = np.bincount(block.astype(int) * len(VIEWS) + view, bits, size).astype(float)
         whole = -both
         for number, work in ((a, left), (b, right)):
             if len(work.hashes):
