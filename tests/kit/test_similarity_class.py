@@ -114,8 +114,10 @@ def solution(random_):
             "{t} = []\nfor {n}, ({o}, _) in enumerate(loader):\n    {s} = loss_of(model({o}), {o}, 0.5)\n"
             "    optimizer.zero_grad()\n    {s}.backward()\n    optimizer.step()\n    {t}.append({s}.item())\n"
             "mean = sum({t}) / len({t})",
-            "{t}, {n} = 0.0, 0\nfor {o} in loader:\n    {s} = loss_of(model({o}[0]), {o}[0], beta=2)\n    {s}.backward()\n"
-            "    optimizer.step()\n    optimizer.zero_grad()\n    {t} += {s}.item() * len({o}[0])\n    {n} += len({o}[0])\n"
+            "{t}, {n} = 0.0, 0\nfor {o} in loader:\n    {s} = loss_of(model({o}[0]), {o}[0], beta=2)\n"
+            "    {s}.backward()\n"
+            "    optimizer.step()\n    optimizer.zero_grad()\n    {t} += {s}.item() * len({o}[0])\n"
+            "    {n} += len({o}[0])\n"
             "mean = {t} / {n}",
         )
     ).format(t=t, s=s, o=o, n=n)
