@@ -39,7 +39,7 @@ _KINDS = (
     _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 15),
     _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 20, blocks=4),
 )
-_NEIGHBOUR = 3  # which of a work's nearest is the usual distance
+_NEIGHBOUR = 2  # which of a work's nearest is the usual distance: the first may be its copy
 _NEWS = 0.5  # how much of it is taken off, of each of the two
 
 
@@ -255,7 +255,7 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
 
 
 def _news(a: np.ndarray, b: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
-    """Take off what a work's third nearest scores: two of many that are alike are no news."""
+    """Take off what a work's second nearest scores: two of many that are alike are no news."""
     both = np.r_[a, b]
     order = np.lexsort((-np.r_[score, score], both))
     owners = both[order]
