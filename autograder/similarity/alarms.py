@@ -12,7 +12,7 @@ import numpy as np
 
 CUTOFF = 0.3  # expected false alarms in a class up to which a pair is listed
 TAIL_FROM, TAIL_TO = 10, 1  # pairs for each work between which the fit is made: copies are fewer
-SHAPE = 0.22  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
+SHAPE = 0.18  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
 ENOUGH_PAIRS = 2_000  # of two years, to fit them alone
 LEAST_SPREAD = 2.0  # nats; below, a class is too small or too alike to tell anything
 
