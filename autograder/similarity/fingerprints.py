@@ -1,9 +1,13 @@
 """Works → fingerprints: what is compared, and all that an archive keeps."""
 
 import ast
+import os
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from code_analyze.blocks import find_blocks
 
 MAX_LINE = np.iinfo(np.uint16).max
 _CACHED = 60_000  # blocks
+MANY_WORKS, CHUNK, MOST_JOBS = 1_500, 250, 8
 
 
 class Extractor:
@@ -80,7 +85,24 @@ class Extractor:
 
 
 def fingerprints(works: Sequence[Work], scaffold: Scaffold) -> list[Fingerprint]:
-    """The fingerprints of works, in their order. One that makes trouble has no features; the rest goes on."""
+    """The fingerprints of works, in their order. One that makes trouble has no features; the rest goes on.
+
+    Of thousands of works each core takes some.
+    """
+    jobs = min(_cores(), MOST_JOBS)
+    if len(works) < MANY_WORKS or jobs < 2:
+        return _serial(works, scaffold)
+    parts = [works[at : at + CHUNK] for at in range(0, len(works), CHUNK)]
+    try:
+        # A fresh interpreter each: a fork would copy the locks of whatever threads there are.
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            done = list(pool.map(_serial, parts, [scaffold] * len(parts)))
+    except (BrokenProcessPool, OSError):
+        return _serial(works, scaffold)
+    return [fingerprint for part in done for fingerprint in part]
+
+
+def _serial(works: Sequence[Work], scaffold: Scaffold) -> list[Fingerprint]:
     extractor = Extractor(scaffold)
     result = []
     for work in works:
@@ -89,6 +111,10 @@ def fingerprints(works: Sequence[Work], scaffold: Scaffold) -> list[Fingerprint]
         except (RecursionError, MemoryError, ValueError):
             result.append(extractor.fingerprint(replace(work, blocks={})))
     return result
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _once(found: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
