@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autograder.archives import ArchiveError, unpack
 from autograder.course import IntakeLimits
+from autograder.layout import names_in_short
 from autograder.names import ARCHIVE_SUFFIXES
 from autograder.similarity.files import HandedIn, read_files
 from autograder.similarity.model import (
@@ -182,9 +183,12 @@ class _Reader:
         edits: list[OutsideEdit] = []
         references: list[tuple[BlockKey, str]] = []
         remarks += files.remarks
-        for name, other in self._assign(files.python).items():
+        assigned = self._assign(files.python)
+        missing = [name for name, other in assigned.items() if other is None]
+        if missing:
+            remarks.append(f"missing: {names_in_short(missing)}")
+        for name, other in assigned.items():
             if other is None:
-                remarks.append(f"no {name}")
                 continue
             if other.rsplit("/", 1)[-1] != name.rsplit("/", 1)[-1]:
                 remarks.append(f"{visible(other)} is taken for {name}")
