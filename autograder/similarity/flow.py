@@ -393,7 +393,7 @@ class _Walker:
         merged = dict(saved)
         for name in {**then, **other}:
             a, b = then.get(name), other.get(name)
-            if a is b:
+            if a is b or (isinstance(a, Node) and isinstance(b, Node) and a.hash == b.hash):
                 merged[name] = a
             elif isinstance(a, Node) and isinstance(b, Node):
                 merged[name] = self.at(make("if", test, a, b), s.test)
@@ -712,7 +712,7 @@ class _Walker:
     def _conditional(self, e: ast.IfExp) -> Node:
         test, a, b = self.value(e.test), self.value(e.body), self.value(e.orelse)
         truth = _truth(test)
-        return a if a is b or truth else b if truth is False else make("if", test, a, b)
+        return a if a.hash == b.hash or truth else b if truth is False else make("if", test, a, b)
 
     def _sequence(self, e: ast.Tuple | ast.List | ast.Set) -> Node:
         items: list[Node] = []
@@ -753,7 +753,7 @@ class _Walker:
                 return self.element(inner) if index.value == 1 else make("elem", make("range", self._length(inner)))
             if over.op == "zip" and 0 <= index.value < len(over.args):
                 return self.element(over.args[int(index.value)])
-        if index.op == "elem" and index.args[0].op == "range" and index.args[0].args[0] is self._length(base):
+        if index.op == "elem" and index.args[0].op == "range" and index.args[0].args[0].hash == self._length(base).hash:
             return self.element(base)
         return make("item", base, index)
 
@@ -866,7 +866,7 @@ def _second(node: Node) -> tuple[Node, ...]:
 
 def _same(node: Node) -> Node:
     """(4, 4) as 4, which is what layers take it for."""
-    return node.args[0] if node.op == "list" and node.args and len(set(node.args)) == 1 else node
+    return node.args[0] if node.op == "list" and node.args and len({arg.hash for arg in node.args}) == 1 else node
 
 
 def _sum(parts: list[Node]) -> Node:
@@ -896,7 +896,7 @@ def _product(parts: list[Node]) -> Node:
         return make("#huge")
     if not factors or constant == 0:
         return num(constant)
-    if len(factors) == 2 and factors[0] is factors[1]:
+    if len(factors) == 2 and factors[0].hash == factors[1].hash:
         factors = [_power(factors[0], num(2))]
     if constant != 1:
         factors.append(num(constant))
