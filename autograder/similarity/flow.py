@@ -8,12 +8,12 @@ text and not with the value. Nothing of it is executed.
 
 import ast
 import contextlib
-import hashlib
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from autograder.similarity.nodes import MAX_OPERANDS, Node, forget_many, make, num, order, power, product, total
+from autograder.similarity.operations import RULES
 from autograder.similarity.spelling import (
     ACTIVATIONS,
     ALIASES,
@@ -27,21 +27,6 @@ from autograder.similarity.spelling import (
 
 MAX_STEPS = 20_000  # expressions and statements of a block, with what helpers repeat
 MAX_CALLS = 12  # helpers within helpers
-MAX_OPERANDS = 400
-_KEPT_NODES = 400_000  # in the table of nodes, which many students' blocks share
-
-
-class Node:
-    """A value: an operation, its operands, a stable hash of it all, and one that looks two levels deep only."""
-
-    __slots__ = ("args", "depth", "hash", "op", "shallow", "value")
-
-    def __init__(self, op: str, args: tuple["Node", ...], value: float | None):
-        self.op, self.args, self.value = op, args, value
-        self.depth = 1 + max((arg.depth for arg in args), default=0)
-        self.hash = _hash(f"{op}({','.join(format(arg.hash, 'x') for arg in args)})")
-        inner = (f"{a.op}({','.join(b.op for b in a.args)})" for a in args)
-        self.shallow = _hash(f"{op}[{';'.join(inner)}]")
 
 
 @dataclass(frozen=True)
@@ -95,28 +80,6 @@ class _TooMuch(Exception):
     """The block is larger than anybody's homework."""
 
 
-_nodes: dict[tuple, Node] = {}
-
-
-def _hash(text: str) -> int:
-    data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-
-
-def make(op: str, *args: Node, value: float | None = None) -> Node:
-    """The one node of an operation and its operands."""
-    key = (op, args)
-    node = _nodes.get(key)
-    if node is None:
-        node = _nodes[key] = Node(op, args, value)
-    return node
-
-
-def num(value: float) -> Node:
-    """A number; 1 and 1.0 are the same."""
-    return make(f"#{float(value):.12g}", value=float(value))
-
-
 def parse(text: str) -> list[ast.stmt] | None:
     """Parse a block as it is indented; None where it is no Python. Line 1 of the text is line 1 of the nodes."""
     lines = text.expandtabs(8).split("\n")
@@ -151,8 +114,7 @@ def evaluate(
         attributes: attribute of self -> its value, from the other blocks of the class.
         helpers: functions that the student has defined outside the blocks.
     """
-    if len(_nodes) > _KEPT_NODES:
-        _nodes.clear()
+    forget_many()
     walker = _Walker(place, attributes or {})
     for name, function in (helpers or {}).items():
         walker.env[name] = Closure(function.args, function.body, walker.env)
@@ -555,9 +517,9 @@ class _Walker:
                 elif position >= len(names):
                     continue
         kwargs = {k: v for k, v in kwargs.items() if DEFAULTS.get((op, k), DEFAULTS.get(("", k))) != v.op}
-        rule = _RULES.get(op)
+        rule = RULES.get(op)
         if rule:
-            result = rule(self, args, kwargs)
+            result = rule(args, kwargs)
             if result is not None:
                 return result
         return make(op, *args[:MAX_OPERANDS], *_keywords(kwargs))
@@ -675,17 +637,17 @@ class _Walker:
                 return make("list", *(a.args + b.args)[:MAX_OPERANDS])
             if a.op == "list":
                 return make("list", *a.args[:MAX_OPERANDS], make("star", b))
-            return _sum([a, b])
+            return total([a, b])
         if kind is ast.Sub:
-            return _sum([a, _product([num(-1), b])])
+            return total([a, product([num(-1), b])])
         if kind is ast.Mult:
-            return _product([a, b])
+            return product([a, b])
         if kind is ast.Div:
             if b.value:
-                return _product([a, num(1 / b.value)])
-            return _product([a, make("inverse", b)])
+                return product([a, num(1 / b.value)])
+            return product([a, make("inverse", b)])
         if kind is ast.Pow:
-            return _power(a, b)
+            return power(a, b)
         if kind is ast.FloorDiv and a.value is not None and b.value:
             return num(a.value // b.value)
         return make(kind.__name__, a, b)
@@ -693,7 +655,7 @@ class _Walker:
     def _unary(self, e: ast.UnaryOp) -> Node:
         value = self.value(e.operand)
         if isinstance(e.op, ast.USub):
-            return _product([num(-1), value])
+            return product([num(-1), value])
         if isinstance(e.op, ast.UAdd):
             return value
         return make("not" if isinstance(e.op, ast.Not) else "~", value)
@@ -703,11 +665,11 @@ class _Walker:
         if op in ("Gt", "GtE"):
             left, right, op = right, left, {"Gt": "Lt", "GtE": "LtE"}[op]
         elif op in ("Eq", "NotEq", "Is", "IsNot"):
-            left, right = sorted((left, right), key=_order)
+            left, right = sorted((left, right), key=order)
         return make(op, left, right, *map(self.value, e.comparators[1:]))
 
     def _boolean(self, e: ast.BoolOp) -> Node:
-        return make(type(e.op).__name__.lower(), *sorted(map(self.value, e.values), key=_order))
+        return make(type(e.op).__name__.lower(), *sorted(map(self.value, e.values), key=order))
 
     def _conditional(self, e: ast.IfExp) -> Node:
         test, a, b = self.value(e.test), self.value(e.body), self.value(e.orelse)
@@ -733,7 +695,7 @@ class _Walker:
                 items.append(make("=" + key.value[:80], self.value(value)))
             else:
                 items.append(make("pair", self.value(key), self.value(value)))
-        return make("dict", *sorted(items, key=_order))
+        return make("dict", *sorted(items, key=order))
 
     def _subscript(self, e: ast.Subscript) -> Node:
         return self.item(self.value(e.value), self.value(e.slice))
@@ -849,10 +811,6 @@ _HANDLERS: dict[type, Callable] = {
 }
 
 
-def _order(node: Node) -> int:
-    return node.hash
-
-
 def _keywords(kwargs: Mapping[str, Node]) -> list[Node]:
     return [make("=" + key, kwargs[key]) for key in sorted(kwargs)]
 
@@ -867,48 +825,6 @@ def _second(node: Node) -> tuple[Node, ...]:
 def _same(node: Node) -> Node:
     """(4, 4) as 4, which is what layers take it for."""
     return node.args[0] if node.op == "list" and node.args and len({arg.hash for arg in node.args}) == 1 else node
-
-
-def _sum(parts: list[Node]) -> Node:
-    terms, constant = [], 0.0
-    for part in parts:
-        for term in part.args if part.op == "+" else (part,):
-            if term.value is not None:
-                constant += term.value
-            else:
-                terms.append(term)
-    if not terms:
-        return num(constant) if math.isfinite(constant) else make("#huge")
-    if constant:
-        terms.append(num(constant))
-    return terms[0] if len(terms) == 1 else make("+", *sorted(terms[:MAX_OPERANDS], key=_order))
-
-
-def _product(parts: list[Node]) -> Node:
-    factors, constant = [], 1.0
-    for part in parts:
-        for factor in part.args if part.op == "*" else (part,):
-            if factor.value is not None:
-                constant *= factor.value
-            else:
-                factors.append(factor)
-    if not math.isfinite(constant):
-        return make("#huge")
-    if not factors or constant == 0:
-        return num(constant)
-    if len(factors) == 2 and factors[0].hash == factors[1].hash:
-        factors = [_power(factors[0], num(2))]
-    if constant != 1:
-        factors.append(num(constant))
-    return factors[0] if len(factors) == 1 else make("*", *sorted(factors[:MAX_OPERANDS], key=_order))
-
-
-def _power(a: Node, b: Node) -> Node:
-    if a.value is not None and b.value is not None and abs(b.value) <= 16 and abs(a.value) < 1e6 and a.value > 0:
-        return num(a.value**b.value)
-    if b.value == 0.5:
-        return make("sqrt", a)
-    return make("pow", a, b)
 
 
 def _truth(test: Node) -> bool | None:
@@ -950,136 +866,3 @@ def _stored(body: Sequence[ast.stmt]) -> list[str]:
             ):
                 names[node.value.id] = None
     return list(names)
-
-
-# ---- operations that have several spellings beyond their names
-def _reshape(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    if not args:
-        return None
-    x, dims = args[0], args[1:]
-    if "shape" in kwargs:
-        dims = [kwargs["shape"]]
-    if len(dims) == 1 and dims[0].op == "list":
-        dims = list(dims[0].args)
-    dims = [num(-1) if i == 0 and _is_batch(d) else d for i, d in enumerate(dims)]
-    if len(dims) == 2 and dims[0].value == -1:
-        return make("flatten", x)
-    return make("reshape", x, *dims)
-
-
-def _is_batch(node: Node) -> bool:
-    return node.op == "item" and node.args[0].op == "shape" and node.args[1].value == 0
-
-
-def _flatten(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    start = kwargs.get("start_dim")
-    return make("flatten", args[0]) if args and start is not None and start.value == 1 else None
-
-
-def _unflatten(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    if len(args) == 2 and args[1].op == "list" and kwargs.get("dim", num(0)).value in (1, -1):
-        return make("reshape", args[0], num(-1), *args[1].args)
-    return None
-
-
-def _size(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    if len(args) == 1 and args[0].op == "list":
-        return args[0]
-    shape = make("shape", args[0]) if args else None
-    index = args[1] if len(args) > 1 else kwargs.get("dim")
-    return shape if index is None else make("item", shape, index)
-
-
-def _clamp(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    low = kwargs.get("min")
-    if args and "max" not in kwargs and low is not None and low.value == 0:
-        return make("relu", args[0])
-    return None
-
-
-def _maximum(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    others = [a for a in args if not (a.value == 0 or a.op == "zeroslike")]
-    return make("relu", others[0]) if len(args) == 2 and len(others) == 1 else None
-
-
-def _like(name: str, fill: float | None = None) -> Callable:
-    """`ones(x.shape)`, `ones_like(x)` and `full_like(x, 1)`."""
-
-    def rule(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-        shape = kwargs.get("size", args[0] if args else None)
-        if len(args) <= 1 and shape is not None and shape.op == "shape":
-            return make(name, shape.args[0])
-        if len(args) == 1 and shape is not None and shape.op == "list":
-            return make(name.removesuffix("like"), *shape.args)
-        return None
-
-    return rule
-
-
-def _full_like(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    fill = args[1] if len(args) > 1 else kwargs.get("fill_value")
-    if args and fill is not None and fill.value in (0, 1):
-        return make("oneslike" if fill.value else "zeroslike", args[0])
-    return None
-
-
-def _normal(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    mean, std, size = (kwargs.get(k, args[i] if len(args) > i else None) for i, k in enumerate(("mean", "std", "size")))
-    if mean is not None and std is not None and mean.value == 0 and std.value == 1 and size is not None:
-        return make("randnlike", size.args[0]) if size.op == "shape" else make("randn", size)
-    return None
-
-
-def _log(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    if len(args) != 1:
-        return None
-    x = args[0]
-    if x.op == "sigmoid":
-        return make("logsigmoid", *x.args)
-    others = [a for a in x.args if a.value != 1]
-    if x.op == "+" and len(x.args) == 2 and len(others) == 1:
-        other = others[0]
-        return make("softplus", other.args[0]) if other.op == "exp" else make("log1p", other)
-    return None
-
-
-def _log1p(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    return make("softplus", args[0].args[0]) if len(args) == 1 and args[0].op == "exp" else None
-
-
-def _arithmetic(kind: Callable[[Node, Node], Node]) -> Callable:
-    def rule(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-        return kind(*args) if len(args) == 2 and not kwargs else None
-
-    return rule
-
-
-def _shape_of(walker: _Walker, args: list[Node], kwargs: dict[str, Node]) -> Node | None:
-    return make("shape", args[0]) if len(args) == 1 else None
-
-
-_RULES: dict[str, Callable] = {
-    "reshape": _reshape,
-    "flatten": _flatten,
-    "unflatten": _unflatten,
-    "size": _size,
-    "clamp": _clamp,
-    "maximum": _maximum,
-    "randn": _like("randnlike"),
-    "rand": _like("randlike"),
-    "ones": _like("oneslike"),
-    "zeros": _like("zeroslike"),
-    "full_like": _full_like,
-    "fulllike": _full_like,
-    "normal": _normal,
-    "log": _log,
-    "log1p": _log1p,
-    "add": _arithmetic(lambda a, b: _sum([a, b])),
-    "sub": _arithmetic(lambda a, b: _sum([a, _product([num(-1), b])])),
-    "mul": _arithmetic(lambda a, b: _product([a, b])),
-    "div": _arithmetic(lambda a, b: _product([a, num(1 / b.value)]) if b.value else _product([a, make("inverse", b)])),
-    "pow": _arithmetic(_power),
-    "square": lambda walker, args, kwargs: _power(args[0], num(2)) if len(args) == 1 else None,
-    "neg": lambda walker, args, kwargs: _product([num(-1), args[0]]) if len(args) == 1 else None,
-    "reciprocal": lambda walker, args, kwargs: make("inverse", args[0]) if len(args) == 1 else None,
-}
