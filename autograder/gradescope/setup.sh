@@ -15,3 +15,4 @@ chmod -R go-rwx autograder code_analyze reference_solution tests course.toml
 chmod go+rx autograder
 chmod go+r autograder/__init__.py
 chmod -R go+rX autograder/probe coursekit
+install --directory --mode=700 /autograder/compiled
