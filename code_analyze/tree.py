@@ -197,15 +197,25 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode_python(name: str, data: bytes) -> File:
-    """Read a source file as Python does; what Python would refuse is shown with escapes and called a problem."""
+def decode_python(data: bytes) -> tuple[str, bool]:
+    """Read source as Python does; what isn't in the encoding that it declares is shown with escapes.
+
+    Returns:
+        the text, and whether Python would read it, too.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
-            text = data.decode(encoding)
+            return data.decode(encoding), True
     except (SyntaxError, UnicodeError, LookupError, ValueError):
-        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "backslashreplace")
+        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "backslashreplace"), False
+
+
+def _decode_python(name: str, data: bytes) -> File:
+    """Read a source file; what Python would refuse is called a problem."""
+    text, is_readable = decode_python(data)
+    if not is_readable:
         return File(name, data, text, "not in the encoding that it declares, or in UTF-8 where it declares none", True)
     if "\0" in text:
         return File(name, data, text, "holds null bytes, which Python refuses", True)

@@ -1,16 +1,13 @@
 """What lies in an unpacked hand-in: its Python files, its texts, and the rest by hash. Links are not followed."""
 
-import io
 import os
 import stat
-import tokenize
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from code_analyze.summary import visible
-from code_analyze.tree import SEALED_FOLDERS
+from code_analyze.tree import SEALED_FOLDERS, decode_python
 
 MAX_PYTHON = 400_000  # bytes of a file that is read as code
 MAX_FILE = 8_000_000  # bytes of any other
@@ -59,22 +56,10 @@ def read_files(folder: Path) -> HandedIn:
             data = file.read(limit)
         total += len(data)
         if is_python:
-            result.python[name] = decode(data)
+            result.python[name] = decode_python(data)[0].removeprefix("\ufeff").replace("\0", "\\0")
         else:
             result.other[name] = data
     return result
-
-
-def decode(data: bytes) -> str:
-    """Read source as Python does; what isn't in its encoding is shown with escapes."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
-            text = data.decode(encoding)
-    except (SyntaxError, UnicodeError, LookupError, ValueError):
-        text = data.decode("utf-8", "backslashreplace")
-    return text.removeprefix("\ufeff").replace("\0", "\\0")
 
 
 def _walk(top: Path) -> Iterator[tuple[str, str]]:
