@@ -4,9 +4,9 @@ import csv
 import io
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
+from html_page import Page
 
 from autograder.class_page import class_page
 from autograder.feedback import to_gradescope, to_html, to_markdown
@@ -23,33 +23,6 @@ GRADES = [
     Grade("2021000002", "graded", 6, (ROWS, CheckResult("vae.kl", KL.title, True, 2, 2))),
     Grade(EVIL, f"refused: {EVIL}", 6, (), (EVIL,)),
 ]
-
-
-class Page(HTMLParser):
-    """The tags, links and text of a page; an unclosed tag is an error."""
-
-    VOID = frozenset({"meta", "rect", "line"})
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags, self.links, self.open, self.words = [], [], [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("href", "src")]
-        if tag not in self.VOID or tag == "rect":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 def rows(text: str) -> list[list[str]]:

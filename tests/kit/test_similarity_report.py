@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from chromium import PATH, Chromium
+from html_page import Page
 from similar_class import BLOCKS, comparison, of_400, pair, small, work
 
 from autograder.similarity.model import SLIPS, TEXT, TOKENS, BlockKey, Match, OutsideEdit, TraceMatch, WorkKey
@@ -17,40 +17,6 @@ from autograder.similarity.report.pair_page import regions
 from autograder.similarity.report.words import CAUTION, chance, short_chance, split_lines
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'\u202e\x00\x1b]0;\ud800"
-
-
-class Page(HTMLParser):
-    """The tags, ids, links and text of a page; an unclosed tag is an error."""
-
-    VOID = frozenset({"meta", "rect", "line", "input", "br", "circle", "path"})
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags, self.links, self.ids, self.matches, self.open, self.words = [], [], [], [], [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        assert not [name for name, _ in attrs if name.startswith("on")]
-        self.links += [value for name, value in attrs if name in ("href", "src")]
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.matches += [value for name, value in attrs if name == "data-m"]
-        if tag not in self.VOID or (tag == "rect" and not self.get_starttag_text().endswith("/>")):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def files(folder: Path) -> dict[str, bytes]:
