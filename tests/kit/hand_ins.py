@@ -38,6 +38,13 @@ def scaffold(projects: Sequence[str] = PROJECTS) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name.split("/")[0] in projects}
 
 
+def write_codes(folder: Path, codes: Mapping[str, bytes]) -> None:
+    """Write code into a folder that holds VAE and GAN, or is to hold them."""
+    for name, content in codes.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
 def hand_in(codes: Mapping[str, bytes]) -> bytes:
     """A zip with a student's code and a report."""
     return pack({"Report.pdf": PDF, **{f"codes/{name}": content for name, content in codes.items()}})

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from changed_solutions import GAN_MODEL, GAN_TRAINER, REFERENCE, REPOSITORY, VAE_MODEL, VAE_TRAINER, Change
 from filelock import FileLock
+from hand_ins import solution, write_codes
 from right_solutions import REMARKED, VARIANTS
 from wrong_solutions import ALSO, MUTANTS
 
@@ -39,14 +40,7 @@ SEEN_BY = {
 
 def write_copy(codes: Path, file: str, changes: list[Change]) -> None:
     """Copy the solution of one project, with a change."""
-    project = file.split("/")[0]
-    shutil.copytree(REFERENCE / project, codes / project, ignore=shutil.ignore_patterns("__pycache__"))
-    source = (codes / file).read_text()
-    for change in changes:
-        changed = change(source)
-        assert changed != source, f"{file}: a change that changes nothing"
-        source = changed
-    (codes / file).write_text(source)
+    write_codes(codes, solution({file: changes}, projects=[file.split("/")[0]]))
 
 
 def run_probes(codes: Path, probes: Sequence[str], inputs: Path, scratch: Path) -> dict:

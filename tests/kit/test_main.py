@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from conftest import REFERENCE, REPOSITORY, load_student_modules, main_command, user_environment, write_mnist_like
-from hand_ins import solution
+from hand_ins import solution, write_codes
 from right_solutions import VARIANTS
 from test_curves import points
 
@@ -311,9 +311,7 @@ def test_a_results_folder_that_can_not_be_made_is_one_line(run_main, tmp_path):
 
 def test_a_student_who_flattens_by_view_trains(tmp_path, run_main):
     file, changes = VARIANTS["functional"]
-    for path, content in solution({file: changes}, projects=["VAE"]).items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_bytes(content)
+    write_codes(tmp_path, solution({file: changes}, projects=["VAE"]))
     assert b".view(" in (tmp_path / file).read_bytes()
     done = run_main(tmp_path / "VAE", "--do_train", *SHORT, "--fid_extractor", "lenet")
     assert done.returncode == 0, done.stderr

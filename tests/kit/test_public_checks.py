@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import right_solutions
 from changed_solutions import (
     GAN_MODEL,
     GAN_TRAINER,
@@ -29,6 +30,7 @@ from changed_solutions import (
     unfill,
 )
 from filelock import FileLock
+from hand_ins import solution, write_codes
 
 PUBLIC = REPOSITORY / "tests" / "public"
 OPTIONS = ("-p", "no:cacheprovider")
@@ -734,10 +736,24 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
 
 # What is right in other words: name, file, and how it is changed.
 VARIANTS: dict[str, tuple[str, list[Change]]] = {
-    "no bias in the VAE": (
-        VAE_MODEL,
-        [swap("padding=1)", "padding=1, bias=False)"), swap("2 * latent_dim)", "2 * latent_dim, bias=False)")],
-    ),
+    **{
+        name: right_solutions.VARIANTS[name]
+        for name in (
+            "no bias",
+            "two heads",
+            "in-place activations",
+            "the encoder run twice",
+            "z drawn in forward",
+            "lists",
+            "one channel",
+            "the generator's layers one by one",
+            "judgements with their graph",
+            "a list of five",
+            "not detached, with the same update",
+            "one backward pass of a sum",
+            "extra passes of D, and no criterion",
+        )
+    },
     "bias in the generator": (
         GAN_MODEL,
         [
@@ -747,24 +763,6 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
             )
         ],
     ),
-    "two heads": (
-        VAE_MODEL,
-        [
-            swap("            nn.Linear(2 * latent_dim, 2 * latent_dim),\n", ""),
-            swap(
-                "self.decoder = ",
-                "self.spread, self.mean = (nn.Linear(2 * latent_dim, latent_dim) for _ in range(2))\n"
-                "        self.decoder = ",
-            ),
-            block(
-                3,
-                "h = self.encoder(x)",
-                "log_sigma, mu = self.spread(h), self.mean(h)",
-                "recon_x = self.decoder(self.reparameterize(mu, log_sigma))",
-            ),
-        ],
-    ),
-    "in-place activations": (VAE_MODEL, [swap("nn.ReLU()", "nn.ReLU(inplace=True)")]),
     "layers under other names, functional activations": (
         VAE_MODEL,
         [
@@ -795,19 +793,6 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
             ),
         ],
     ),
-    "the encoder run twice": (
-        VAE_MODEL,
-        [
-            swap(
-                "mu, log_sigma = self.encoder(x).chunk(2, dim=1)",
-                "d = self.latent_dim\n            mu, log_sigma = self.encoder(x)[:, :d], self.encoder(x)[:, d:]",
-            )
-        ],
-    ),
-    "z drawn in forward": (
-        VAE_MODEL,
-        [swap("self.reparameterize(mu, log_sigma)", "mu + torch.exp(log_sigma) * torch.randn(mu.shape)")],
-    ),
     "z from torch.distributions": (
         VAE_MODEL,
         [block(2, "z = torch.distributions.Normal(mu, log_sigma.exp()).rsample()")],
@@ -823,8 +808,6 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
             swap("self.encoder(x).chunk(2, dim=1)", "(self.encoder(x) @ torch.cat([*self.W], 1)).chunk(2, 1)"),
         ],
     ),
-    "lists": (VAE_MODEL, [swap("return recon_x, mu, log_sigma", "return [recon_x, mu, log_sigma]")]),
-    "one channel only": (VAE_MODEL, [swap("num_channels, 16", "1, 16"), swap("16, num_channels", "16, 1")]),
     "a warning": (
         VAE_MODEL,
         [
@@ -869,68 +852,10 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
         VAE_TRAINER,
         [losses(recon="F.binary_cross_entropy(recon.clamp(1e-7, 1 - 1e-7), target, reduction='sum') / len(target)")],
     ),
-    "the generator's layers one by one": (
-        GAN_MODEL,
-        [
-            block(
-                1,
-                "h, layer, norm = hidden_dim, nn.ConvTranspose2d, nn.BatchNorm2d",
-                "self.t1, self.t2 = layer(latent_dim, 4 * h, 4), layer(4 * h, 2 * h, 4, 2, 1)",
-                "self.t3, self.t4 = layer(2 * h, h, 4, 2, 1), layer(h, 1, 4, 2, 1)",
-                "self.b1, self.b2, self.b3 = norm(4 * h), norm(2 * h), norm(h)",
-            ),
-            swap(
-                "return self.decoder(z)",
-                "z = self.b2(self.t2(self.b1(self.t1(z)).relu())).relu()\n"
-                "        return self.t4(self.b3(self.t3(z)).relu()).tanh()",
-            ),
-        ],
-    ),
     "judgements as floats": (GAN_TRAINER, [swap(".detach().mean()", ".mean().item()")]),
-    "judgements with their graph": (GAN_TRAINER, [swap(".detach().mean()", ".mean()")]),
-    "a list of five": (
-        GAN_TRAINER,
-        [
-            swap(
-                "return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1, D_G_z2",
-                "return [loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1, D_G_z2]",
-            )
-        ],
-    ),
-    "fakes not detached, with the same update": (
-        GAN_TRAINER,
-        [
-            swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs)"),
-            swap("loss_D_fake.backward()", "loss_D_fake.backward(retain_graph=True)"),
-        ],
-    ),
     "G's gradients cleared more often": (
         GAN_TRAINER,
         [swap("        D_real = ", "        self._netG.zero_grad()\n        D_real = ")],
-    ),
-    "one backward pass of a sum": (
-        GAN_TRAINER,
-        [
-            swap("        loss_D_real.backward()\n", ""),
-            swap("loss_D_fake.backward()", "(loss_D_real + loss_D_fake).backward()"),
-        ],
-    ),
-    "extra passes of D, and no criterion": (
-        GAN_TRAINER,
-        [
-            block(
-                1,
-                "loss_D_real = -self._netD(real_imgs).log().mean()",
-                "loss_D_real.backward()",
-                "D_x = float(self._netD(real_imgs).mean())",
-            ),
-            block(
-                3,
-                "loss_G = -torch.log(self._netD(fake_imgs)).mean()",
-                "loss_G.backward()",
-                "D_G_z2 = self._netD(fake_imgs).mean().item()",
-            ),
-        ],
     ),
     "labels as full tensors": (
         GAN_TRAINER,
@@ -953,22 +878,15 @@ TWO_FAILURES = {
 }
 
 REMARKS = {
-    "one channel only": r"Remark: your VAE ignores num_channels",
+    "one channel": r"Remark: your VAE ignores num_channels",
     "the generator's layers one by one": r"Remark: your generator ignores num_channels",
-    "fakes not detached, with the same update": r"Remark: block 2 of GAN/trainer\.py does not detach the fakes from G",
+    "not detached, with the same update": r"Remark: block 2 of GAN/trainer\.py does not detach the fakes from G",
 }
 
 
 def write_copy(folder: Path, file: str, changes: list[Change]) -> None:
     """Copy the solution of one project, with a change."""
-    project = file.split("/")[0]
-    shutil.copytree(REFERENCE / project, folder / project, ignore=CACHES)
-    source = (folder / file).read_text()
-    for change in changes:
-        changed = change(source)
-        assert changed != source, f"{file}: a change that changes nothing"
-        source = changed
-    (folder / file).write_text(source)
+    write_codes(folder, solution({file: changes}, projects=[file.split("/")[0]]))
 
 
 def check_copies(jobs: list[tuple[str, str, str]]) -> dict[str, dict]:
