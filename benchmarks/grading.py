@@ -4,8 +4,9 @@
 
 70 are right in many ways, 20 wrong, 10 broken. The peer loads torch, runs the same probes on a submission and on the
 reference in its own process, without any walls, and judges them by the same checks; broken hand-ins that it could not
-open are left out of it. Neither side trains. CPU time is that of the whole tree of processes, from start to end: ours
-with unpacking, code checking, sandboxes, the reference and the gradebook.
+open are left out of it. Neither side trains: FID's points go to those that compute what the reference does. CPU time is
+that of the whole tree of processes, from start to end: ours with unpacking, code checking, sandboxes, the reference and
+the gradebook.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,41 +116,45 @@ def grade_plainly(codes: Path) -> None:
             sys.exit(pytest.main([str(ROOT / "tests" / "hidden"), "-q", "--evidence", str(folder)]))
 
 
+def grade_untrained(folder: Path, jobs: int) -> None:
+    """What `grade` does with FID's points by `if_different`, but for the training of those that differ."""
+    from autograder.course import COURSE_FILE, read_course
+    from autograder.grading import Options, grade_class
+
+    course = read_course(ROOT / COURSE_FILE)
+    course = replace(course, fid=replace(course.fid, when="if_different"))
+    how = Options(jobs=jobs, train=False)
+    grade_class(folder / "hand-ins", folder / "grades", ROOT / "reference_solution", course, how)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--students", type=int, default=100)
     parser.add_argument("--peer_students", type=int, default=20, help="the peer takes every N-th of them")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)  # what the peer's processes are started with
+    # What the processes of the two sides are started with.
+    parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.plain:
         return grade_plainly(options.plain)
+    if options.ours:
+        return grade_untrained(options.ours, options.jobs)
 
-    from hand_ins import write_class
-
-    from autograder.course import COURSE_FILE
+    from hand_ins import write_class, write_codes
 
     given = students(options.students)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_class(folder / "hand-ins", given)
-        course = folder / COURSE_FILE
-        text = (ROOT / COURSE_FILE).read_text("utf-8")
-        # As where nothing is trained: those that agree get their points, the others' FIDs are not asked for.
-        course.write_text(text.replace('when = "if_different"', 'when = "never"'), encoding="utf-8")
-        ours, wall = cpu_and_wall_s(
-            *("-m", "autograder", "grade", folder / "hand-ins", "--out", folder / "grades"),
-            *("--course", course, "--jobs", options.jobs),
-        )
+        ours, wall = cpu_and_wall_s(__file__, "--ours", folder, "--jobs", options.jobs)
         rows = json.loads((folder / "grades" / "grades.json").read_text("utf-8"))["submissions"]
         step = max(1, options.students // options.peer_students)
         peers = []
         for student, codes in list(given.items())[::step]:
             if isinstance(codes, dict):
-                for path, content in codes.items():
-                    (folder / student / path).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / student / path).write_bytes(content)
+                write_codes(folder / student, codes)
                 peers.append(cpu_and_wall_s(__file__, "--plain", folder / student)[0])
     each, peer = ours / len(given), sum(peers) / len(peers)
     right = sum(row["score"] > row["max_score"] for row in rows)
