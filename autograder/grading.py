@@ -18,7 +18,7 @@ from autograder.gradebook import write_gradebook
 from autograder.grades import GRADED, CheckResult, Grade
 from autograder.intake import Submission, take_in
 from autograder.judge import JudgeError, Verdict, judge
-from autograder.probing import inputs_by_probe, read_codes
+from autograder.probing import KIT_SEEN, inputs_by_probe, read_codes
 from autograder.scaffold import build_scaffold
 from autograder.sources import HandIn
 from autograder.store import REFERENCE, STUDENTS, Store, digest
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 PROBES = {"VAE": VAE_PROBES, "GAN": GAN_PROBES}
 NEVER = "never"
 UNMEASURED = "not measured: "  # how the message of a FID starts that could not be
-# What evidence depends on besides a student's code: what runs beside it in the sandbox.
-_KIT = Path(__file__).resolve().parents[1]
-_BESIDE = ("coursekit", "autograder/probe")
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,10 @@ class _Row:
     @property
     def name(self) -> str:
         return self.submission.folder.name
+
+    def codes_of(self, project: str) -> dict[str, bytes]:
+        """The code of one project."""
+        return {name: content for name, content in self.codes.items() if name.startswith(f"{project}/")}
 
     def agrees(self, project: str) -> bool:
         """Whether all that was seen of a project is as in the reference, and nothing else of it was changed."""
@@ -145,9 +146,7 @@ def _gather(
     """Run the probes that there is no evidence of yet."""
     inputs = inputs_by_probe(store.seed(options.seed))
     evidence.keep_inputs(store.evidence, inputs)
-    beside = digest(
-        {name: (_KIT / name).read_bytes() for name in _files_beside()}, inputs, course.limits, options.unsafe
-    )
+    beside = digest(_kit_seen(), inputs, course.limits, options.unsafe)
     to_do = [(REFERENCE, read_codes(reference), ALL_PROBES, None)]
     to_do += [
         (f"{STUDENTS}/{row.name}", row.codes, tuple(p for project in row.projects for p in PROBES[project]), row)
@@ -254,8 +253,11 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
         if kept is not None:
             note(row, project, seed, Score(**kept))
         else:
-            codes = {name: content for name, content in row.codes.items() if name.startswith(f"{project}/")}
-            pending[executor.submit(train, codes, project, seed, course, options.unsafe)] = (row, project, seed)
+            pending[executor.submit(train, row.codes_of(project), project, seed, course, options.unsafe)] = (
+                row,
+                project,
+                seed,
+            )
 
     def note(row: _Row, project: str, seed: int, found: Score) -> None:
         """Add a result, and start more where the first one is borderline."""
@@ -289,8 +291,7 @@ def _what_stops_a_step(store: Store, row: _Row, project: str) -> str:
 
 
 def _training_key(row: _Row, project: str, course: Course) -> str:
-    codes = {name: content for name, content in row.codes.items() if name.startswith(f"{project}/")}
-    return digest(codes, course.training, course.fid.extractor, course.limits)
+    return digest(row.codes_of(project), course.training, course.fid.extractor, course.limits)
 
 
 def _as_completed(pending: Mapping[Future, object], what: str, total: int) -> Iterator[Future]:
@@ -365,5 +366,10 @@ def _project_of(check: str) -> str:
     return check.partition(".")[0].upper()
 
 
-def _files_beside() -> list[str]:
-    return sorted(path.relative_to(_KIT).as_posix() for name in _BESIDE for path in (_KIT / name).rglob("*.py"))
+def _kit_seen() -> dict[str, bytes]:
+    """What evidence depends on besides a student's code: what runs beside it in the sandbox."""
+    return {
+        f"{name}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for name, folder in KIT_SEEN.items()
+        for path in folder.rglob("*.py")
+    }

@@ -22,8 +22,8 @@ from coursekit.errors import CourseError
 from coursekit.requirements import PROJECTS
 
 # All of the kit that a probe sees. Nothing in it tells what is expected.
-_KIT = Path(__file__).resolve().parents[1]
-_SEEN = ("coursekit", "autograder/probe")
+KIT = Path(__file__).resolve().parents[1]
+KIT_SEEN = {f"kit/{name}": KIT / name for name in ("coursekit", "autograder/probe")}
 KIT_INSIDE = f"{SHARED}/kit"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads don't live through a fork, and wait for each other on a busy machine
 
@@ -134,7 +134,7 @@ class UnsafeProber(AbstractContextManager):
                 inputs=folders,
                 limits=sandbox_limits(self.limits, cpu_s=most, wall_s=most),
                 outputs=[*notes, *(name for probe in probes for name in results_of(probe))],
-                environment={"PYTHONPATH": str(_KIT), **ONE_THREAD},
+                environment={"PYTHONPATH": str(KIT), **ONE_THREAD},
                 unsafe=True,
             )
         runs = {}
@@ -153,7 +153,7 @@ def fork_server() -> ForkServer:
     """A server whose jobs find torch, coursekit and the probes loaded, and the code of the two on their disk."""
     return ForkServer(
         ["autograder.probe.warm"],
-        inputs={f"kit/{name}": _KIT / name for name in _SEEN},
+        inputs=KIT_SEEN,
         path=[KIT_INSIDE],
         environment=ONE_THREAD,
     )

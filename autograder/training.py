@@ -10,11 +10,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-import autograder.probe
-import coursekit
 from autograder.course import Course, Limits
 from autograder.evidence import read_failure
-from autograder.probing import ONE_THREAD, reason_given, sandbox_limits, what_stopped
+from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, reason_given, sandbox_limits, what_stopped
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_arrays, read_json
 from autograder.sandbox.limits import MB, Outcome
@@ -25,12 +23,6 @@ from coursekit.errors import DIVERGED, CourseError
 from coursekit.evaluation import protocol_count
 from coursekit.extractors import Extractor
 
-_KIT = Path(coursekit.__file__).parents[1]
-# All of the kit that the two processes see.
-_SEEN = {
-    "kit/coursekit": Path(coursekit.__file__).parent,
-    "kit/autograder/probe": Path(autograder.probe.__file__).parent,
-}
 _WEIGHTS = ArraySpec(None, ("float32", "float64"), finite=False)
 
 
@@ -162,10 +154,10 @@ def _run(
     """Run a program of autograder/probe; raises _Stopped where it comes to no good end."""
     outcome = run_in_sandbox(
         [PYTHON, "-m", f"autograder.probe.{program}", *arguments],
-        inputs={**inputs, **_SEEN},
+        inputs={**inputs, **KIT_SEEN},
         limits=sandbox_limits(limits),
         outputs=outputs,
-        environment={"PYTHONPATH": str(_KIT) if unsafe else "/in/kit", **ONE_THREAD},
+        environment={"PYTHONPATH": str(KIT) if unsafe else "/in/kit", **ONE_THREAD},
         unsafe=unsafe,
     )
     if outcome.status == sandbox.SANDBOX_FAILED:
