@@ -5,15 +5,18 @@ expected ones need no more than that. But a table of layers is known to everybod
 from the inputs' seed, and what it gave has to be what such a layer makes of what it took.
 """
 
+import functools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from autograder import evidence
 from autograder.checks import close
-from autograder.evidence import Failure, Findings
+from autograder.evidence import Evidence, Failure, Findings
 from autograder.gan_gradients import right_gradient_of_G, ways_to_G
 from autograder.probe.weights import drawn_weights
 from autograder.tables import CONNECTED, CONVOLUTION, NORM, SEEN, TRANSPOSED, USUAL
@@ -37,6 +40,30 @@ _FULLY_NOTED = {"vae_layers": ("0",), "gan_generator": ("0", "1")}  # of other r
 _NOTED = {"vae_layers": ("0", "1"), "gan_generator": ("0", "1")}
 _OF_BOTH_SIDES = ("kernel", "stride", "padding", "output padding", "dilation")
 _OF_ANY_SHAPE = ("train.z_taken", "eval.z_taken")
+
+
+def load_both(folder: Path, name: str, probes: Sequence[str]) -> tuple[Evidence, Evidence]:
+    """Read the evidence of a submission and of the reference, without what can't be believed.
+
+    Args:
+        folder: the folder with `inputs/`, `reference/` and, under its name, the submission's.
+        name: of the submission's folder in it.
+        probes: those to read.
+    """
+    reference, inputs = _load_reference(folder, tuple(probes))
+    return _checked(evidence.load(folder / name, probes), reference, inputs), reference
+
+
+@functools.lru_cache(maxsize=4)  # one process judges many submissions by the same reference
+def _load_reference(folder: Path, probes: tuple[str, ...]) -> tuple[Evidence, dict[str, np.ndarray]]:
+    inputs = evidence.load_inputs(folder)
+    reference = evidence.load(folder / evidence.REFERENCE, probes)
+    return _checked(reference, reference, inputs), inputs
+
+
+def _checked(given: Evidence, reference: Evidence, inputs: Mapping[str, np.ndarray]) -> Evidence:
+    findings = {name: believable(found, reference[name], inputs) for name, found in given.findings.items()}
+    return Evidence(given.folder, findings)
 
 
 def believable(findings: Findings, reference: Findings, inputs: Mapping[str, np.ndarray]) -> Findings:

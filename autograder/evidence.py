@@ -23,6 +23,7 @@ TEXT_LENGTH = 400  # characters of any text that a probe gives
 MOST_BLOCKS = 99  # in a file
 HINTED_LENGTH = 200  # likewise, where a hint says more
 ENDED = "ended.json"
+REFERENCE = "reference"  # the folder of what was seen of the reference solution
 INPUTS = "inputs"
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from autograder import evidence, workers
 from autograder.course import Course
-from autograder.evidence import ALL_PROBES, GAN_PROBES, VAE_PROBES
+from autograder.evidence import ALL_PROBES, GAN_PROBES, REFERENCE, VAE_PROBES
 from autograder.gradebook import write_gradebook
 from autograder.grades import GRADED, CheckResult, Grade
 from autograder.intake import Submission, take_in
@@ -21,7 +21,7 @@ from autograder.judge import JudgeError, Verdict, judge
 from autograder.probing import KIT_SEEN, inputs_by_probe, read_codes
 from autograder.scaffold import build_scaffold
 from autograder.sources import HandIn
-from autograder.store import REFERENCE, STUDENTS, Store, digest
+from autograder.store import STUDENTS, Store, digest
 from autograder.workers import Work
 from code_analyze.report import OWN_SHARE
 from code_analyze.summary import visible
@@ -230,10 +230,6 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
     """Train what computes something else than the reference, once, and where that decides too little, again."""
     if course.fid.when == NEVER:
         return
-    # Only here: torch takes seconds to load.
-    from autograder.fid_points import Score, is_borderline, score
-    from autograder.training import train
-
     to_do = []
     for row in rows:
         for project in row.projects if not row.fault else ():
@@ -245,6 +241,12 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
                 row.untrained[project] = f"not trained, since one step does not come to its end: {visible(stopped)}"
             else:
                 to_do.append((row, project, course.training.seeds[0]))
+    if not to_do:
+        return
+    # Only here: torch takes seconds to load.
+    from autograder.fid_points import Score, is_borderline, score
+    from autograder.training import train
+
     pending: dict[Future, tuple[_Row, str, int]] = {}
 
     def start(row: _Row, project: str, seed: int) -> None:
@@ -253,11 +255,8 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
         if kept is not None:
             note(row, project, seed, Score(**kept))
         else:
-            pending[executor.submit(train, row.codes_of(project), project, seed, course, options.unsafe)] = (
-                row,
-                project,
-                seed,
-            )
+            future = executor.submit(train, row.codes_of(project), project, seed, course, options.unsafe)
+            pending[future] = (row, project, seed)
 
     def note(row: _Row, project: str, seed: int, found: Score) -> None:
         """Add a result, and start more where the first one is borderline."""

@@ -25,7 +25,6 @@ from autograder.evidence import Ran
 from coursekit.errors import CourseError
 from coursekit.files import write_atomically
 
-REFERENCE = "reference"
 STUDENTS = "students"
 _KEY = "key.json"
 _UNFINISHED = ".unfinished"

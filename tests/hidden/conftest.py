@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pytest
 
 from autograder import evidence
 from autograder.checks import Check, Waits, Wrong
 from autograder.course import COURSE_FILE, read_course
-from autograder.credible import believable
+from autograder.credible import load_both
 from autograder.evidence import Evidence, Failure, Findings, NotSeen
 from autograder.intake import take_in
 from autograder.scaffold import build_scaffold
@@ -113,23 +112,14 @@ def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     probes = list(dict.fromkeys(item.function.check.probe for item in request.session.items))
     probes = [probe for probe in probes if project_of(probe) in config.stash[HANDED_IN]]
     folder = (config.getoption("evidence") or tmp_path_factory.mktemp("evidence")).resolve()
-    sides = {config.getoption("evidence_of"): config.stash[CODES], "reference": REFERENCE}
+    sides = {config.getoption("evidence_of"): config.stash[CODES], evidence.REFERENCE: REFERENCE}
     missing = {side: [probe for probe in probes if not (folder / side / probe).is_dir()] for side in sides}
     if any(missing.values()):
         if config.getoption("evidence_of") != KEPT_HERE:
             pytest.exit(f"--evidence {folder}: no {', '.join(missing[config.getoption('evidence_of')])} in it", 3)
         collect(config, folder, {side: (sides[side], missing[side]) for side in sides})
-    inputs = evidence.load_inputs(folder)
-    given, reference = (evidence.load(folder / side, probes) for side in (config.getoption("evidence_of"), "reference"))
-    reference = checked(reference, reference, inputs)
-    config.stash[EVIDENCE] = both = checked(given, reference, inputs), reference
+    config.stash[EVIDENCE] = both = load_both(folder, config.getoption("evidence_of"), probes)
     return both
-
-
-def checked(given: Evidence, reference: Evidence, inputs: Mapping[str, np.ndarray]) -> Evidence:
-    """Evidence without what can't be believed."""
-    findings = {name: believable(found, reference[name], inputs) for name, found in given.findings.items()}
-    return Evidence(given.folder, findings)
 
 
 def collect(config: pytest.Config, folder: Path, wanted: Mapping[str, tuple[Path, list[str]]]) -> None:
