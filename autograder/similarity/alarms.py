@@ -1,8 +1,9 @@
 """How many pairs reach a score if nobody has copied: the expected number of false alarms.
 
-The middle and the start of the tail of all scores are fitted, where copies are too few to matter, and the rest of the
-tail is extrapolated as a generalised Pareto distribution (Pickands 1975). Its shape can't be read off one class; it is
-set from classes of honest works. What comes out is a rough figure, to cut a list by and not to accuse by.
+Scores are turned into probabilities: in the middle by how many pairs of the class reach them; in the tail, where copies
+are, by a generalised Pareto distribution (Pickands 1975), whose start and scale are fitted where copies are too few to
+matter. Its shape can't be read off one class; it is set from classes of honest works. What comes out is a rough figure,
+to cut a list by and not to accuse by.
 """
 
 import math
@@ -12,9 +13,10 @@ import numpy as np
 
 CUTOFF = 0.3  # expected false alarms in a class up to which a pair is listed
 TAIL_FROM, TAIL_TO = 10, 1  # pairs for each work between which the fit is made: copies are fewer
-SHAPE = 0.18  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
+SHAPE = 0.12  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
 ENOUGH_PAIRS = 2_000  # of two years, to fit them alone
-LEAST_SPREAD = 2.0  # nats; below, a class is too small or too alike to tell anything
+LEAST_SPREAD = 2.0  # of scores; below, a class is too small or too alike to tell anything
+_STEPS = 1_000  # of the middle
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,10 @@ class Alarms:
 
     Attributes:
         start: the score from which the tail counts.
-        spread: its scale, in nats.
+        spread: its scale.
         share: of the pairs, that reach that score.
         pairs: how many pairs there are to raise a false alarm.
-        lowest: the least score.
+        levels, reached: (L,) scores of the middle, and the share of the pairs that reach them.
         says: one sentence: what it was made from.
     """
 
@@ -34,22 +36,24 @@ class Alarms:
     spread: float
     share: float
     pairs: int
-    lowest: float
+    levels: np.ndarray
+    reached: np.ndarray
     says: str
 
-    def expected(self, score: np.ndarray) -> np.ndarray:
-        """How many pairs would reach each score by chance."""
+    def nats(self, score: np.ndarray) -> np.ndarray:
+        """-log of the probability that two works reach each score by chance."""
         beyond = np.maximum(score - self.start, 0) / self.spread
-        return self.pairs * self.share * (1 + SHAPE * beyond) ** (-1 / SHAPE)
+        tail = np.log1p(SHAPE * beyond) / SHAPE - math.log(self.share)
+        return np.where(score >= self.start, tail, -np.log(np.interp(score, self.levels, self.reached)))
 
-    def units(self, score: np.ndarray) -> np.ndarray:
-        """Scores in units of the spread, above the tail's start."""
-        return (score - self.start) / self.spread
+    def expected(self, nats: np.ndarray) -> np.ndarray:
+        """How many pairs would reach so many nats by chance."""
+        return self.pairs * np.exp(-nats)
 
-    def similarity(self, score: np.ndarray) -> np.ndarray:
-        """Scores between 0, for the pair that is the least alike, and 1."""
-        above = np.maximum(score - self.lowest, 0) / self.spread
-        return above / (above + 10)
+
+def similarity(nats: np.ndarray) -> np.ndarray:
+    """Nats as a number between 0, for what any two works have in common, and 1."""
+    return nats / (nats + 10)
 
 
 def fit(scores: np.ndarray, crosses_years: np.ndarray, candidates_of: int | None = None) -> Alarms:
@@ -65,11 +69,16 @@ def fit(scores: np.ndarray, crosses_years: np.ndarray, candidates_of: int | None
         population, source = scores[crosses_years], "pairs of different years"
     total = candidates_of or len(scores)
     if not len(population):
-        return Alarms(0.0, LEAST_SPREAD, 1.0, 0, 0.0, "Nothing to calibrate by: no two works have a block in common.")
+        says = "Nothing to calibrate by: no two works have a block in common."
+        return Alarms(0.0, LEAST_SPREAD, 1.0, 0, np.zeros(1), np.ones(1), says)
     works = (1 + math.sqrt(1 + 8 * total)) / 2  # of a class that has so many pairs
     first, last = min(0.5, TAIL_FROM * works / total), min(0.05, TAIL_TO * works / total)
     seen = min(1.0, len(scores) / total)  # pairs that were not even scored lie below all that were
-    start, high = np.quantile(population, [1 - min(first / seen, 0.9), 1 - min(last / seen, 0.5)])
+    begin = min(first / seen, 0.9)
+    start, high = np.quantile(population, [1 - begin, 1 - min(last / seen, 0.5)])
     spread = SHAPE * (high - start) / ((first / last) ** SHAPE - 1)
+    steps = np.linspace(0, 1 - begin, _STEPS)
+    levels = np.quantile(population, steps)
     says = f"Expected false alarms: a fit to the scores of {len(population):,} pairs, {source}."
-    return Alarms(float(start), max(float(spread), LEAST_SPREAD), first, total, float(scores.min()), says)
+    spread = max(float(spread), LEAST_SPREAD)
+    return Alarms(float(start), spread, begin * seen, total, levels, (1 - steps) * seen, says)

@@ -5,7 +5,7 @@ it is (Jaccard, with -log of its frequency as weight). How much that says depend
 of them is as like to somebody else takes the place of a percentage, so a block that everybody writes alike says
 nothing. A copy is alike in every block (`_WHOLE`: in what is computed, in statements and tokens, or in both), or in a
 few of them exactly (`_FEW`), and what is not alike speaks against it. From each the usual distance to a work's nearest
-others is taken: where a work has many that are like it, one more is no news.
+others is taken: where a work has many that are like it, one more is no news (`_news`).
 """
 
 from collections import defaultdict
@@ -39,8 +39,9 @@ _KINDS = (
     _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 15),
     _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 20, blocks=4),
 )
-_NEIGHBOUR = 2  # which of a work's nearest is the usual distance: the first may be its copy
-_NEWS = 0.5  # how much of it is taken off, of each of the two
+MOST_IN_A_RING = 16  # works that share one source
+_STEEPER = 2  # than the class's median, where a ring ends
+_NEWS = 0.5  # how much of what is usual is taken off, of each of the two
 
 
 @dataclass(frozen=True)
@@ -255,14 +256,20 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
 
 
 def _news(a: np.ndarray, b: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
-    """Take off what a work's second nearest scores: two of many that are alike are no news."""
+    """Take off what is usual for the two: two of many that are alike are no news.
+
+    Usual is what a work scores with its nearest but one, unless its scores fall steeper from there than others' do:
+    then the nearest few are a ring that shares one source, and those behind them say what is usual.
+    """
     both = np.r_[a, b]
     order = np.lexsort((-np.r_[score, score], both))
-    owners = both[order]
+    owners, ranked = both[order], np.r_[score, score][order]
     starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(owners) else np.empty(0, int)
-    ends = np.r_[starts[1:], len(owners)]
+    last = np.r_[starts[1:], len(owners)] - 1
+    nearest = ranked[np.minimum(starts[:, None] + np.arange(1, MOST_IN_A_RING + 1), last[:, None])]
+    fall = np.median(nearest[:, :1] - nearest, 0) if len(nearest) else 0
     usual = np.zeros(count)
-    usual[owners[starts]] = np.r_[score, score][order][np.minimum(starts + _NEIGHBOUR - 1, ends - 1)]
+    usual[owners[starts]] = (nearest + _STEEPER * fall).min(1)
     return score - _NEWS * (usual[a] + usual[b]) / 2
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-EXTRACTOR_VERSION = 1  # one more whenever a view gives another hash for the same code: fingerprints then don't compare
+EXTRACTOR_VERSION = 2  # one more whenever a view gives another hash for the same code: fingerprints then don't compare
 THIS_YEAR = ""  # the year of what is compared now; archived works bear another
 
 # What a block is looked at as, from the most literal to the most abstract.
@@ -24,6 +24,17 @@ STATEMENTS = "statements"  # whole statements, in any order
 FLOW = "flow"  # what is computed from what
 SLIPS = "slips"  # what few write by chance: typos, odd constants, odd names, comments of one's own
 VIEWS = (TEXT, TOKENS, STATEMENTS, FLOW, SLIPS)
+
+# Kinds of slips. A slip's hash tells its kind, so that an archive, which has no words, knows it too.
+SLIP_NAME, SLIP_WORD, SLIP_STRING, SLIP_NUMBER, SLIP_COMMENT, SLIP_TYPO = SLIP_KINDS = (
+    "name",  # of one's own
+    "word",  # in a comment
+    "string",
+    "number",
+    "comment",  # a whole one
+    "misspelt",  # in a comment or a name
+)
+SLIP_BITS = 3  # the lowest of a slip's hash are its index in SLIP_KINDS
 
 # Traces beyond code; each is a column of its own and counts for nothing else.
 REPORT_TEXT = "report text"
@@ -47,6 +58,17 @@ def stable_hash(text: str | bytes) -> int:
     """A 64-bit hash that is the same in every process, on every machine and in every year."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def slip_hash(kind: str, what: str) -> int:
+    """The hash of a slip; see SLIP_BITS."""
+    return stable_hash(f"{kind} {what}") >> SLIP_BITS << SLIP_BITS | SLIP_KINDS.index(kind)
+
+
+def slip_kind(hash_: int) -> str:
+    """Which of SLIP_KINDS a slip is."""
+    number = hash_ & ((1 << SLIP_BITS) - 1)
+    return SLIP_KINDS[number] if number < len(SLIP_KINDS) else SLIP_NAME
 
 
 class BlockKey(NamedTuple):
@@ -291,8 +313,8 @@ class Pair:
     Attributes:
         a, b: a is of this year; where both are, a.person < b.person.
         similarity: in [0, 1], for ranking and for people; not a probability and not a share of lines.
-        score: in the calibration's units: how far beyond the start of the tail of all pairs, in its spread.
-        expected: how many pairs of this class would reach the score if nobody had copied.
+        score: nats: -log of how probable it is that two works are as alike by chance.
+        expected: how many pairs of this class would be, if nobody had copied.
         is_listed: whether `expected` is within the cut-off, so that a person should look.
         blocks: every block that both have, best first.
         matches: what counted, best first.

@@ -14,6 +14,13 @@ from autograder.similarity.model import (
     EXTRACTOR_VERSION,
     FLOW,
     SAME_PERSON,
+    SLIP_COMMENT,
+    SLIP_NAME,
+    SLIP_NUMBER,
+    SLIP_STRING,
+    SLIP_TYPO,
+    SLIP_WORD,
+    SLIPS,
     STATEMENTS,
     TEXT,
     THIS_YEAR,
@@ -29,7 +36,9 @@ from autograder.similarity.model import (
     TraceMatch,
     Work,
     WorkKey,
+    slip_kind,
 )
+from autograder.similarity.slips import slip_nats
 from coursekit.errors import CourseError
 
 NEXT_FEW = 25  # pairs below the cut-off that are shown with all that is known of them
@@ -40,6 +49,14 @@ OWN_SHARE = 0.7  # the course's rule
 SOURCES = 4  # nearest works that are asked how much of a work they explain
 RARE_SHARE = 0.03  # of the works: what more have explains nothing
 _TRACE_SHARE = 0.02  # likewise, for traces
+_SLIPS = {
+    SLIP_NAME: "a name",
+    SLIP_WORD: "a word of a comment",
+    SLIP_STRING: "a string",
+    SLIP_NUMBER: "an odd number",
+    SLIP_COMMENT: "a comment",
+    SLIP_TYPO: "a misspelt word",
+}
 _REFERENCES = 450  # archived works that stand for all of them
 _NEAREST = 60  # archived works that are compared with each new one
 
@@ -73,9 +90,11 @@ def compare(
         [_same(population.works[a], population.works[b]) for a, b in zip(scores.a, scores.b, strict=True)], bool
     )
     calibration = alarms.fit(scores.score[~same], crosses[~same], whole)
-    expected = calibration.expected(scores.score)
-    similarity = np.round(calibration.similarity(scores.score), 6)
-    order = np.lexsort((scores.b, scores.a, -scores.score))
+    nats = calibration.nats(scores.score) + slip_nats(population.works, is_new, scores.a, scores.b, whole)
+    nats = np.round(np.maximum(nats, 0), 6)  # so that no last bit of a machine's decides an order
+    expected = calibration.expected(nats)
+    similarity = np.round(alarms.similarity(nats), 6)
+    order = np.lexsort((scores.b, scores.a, -scores.score, -nats))
     traces = _shared_traces(population.works, is_new, works)
     chosen, later = [], 0
     for at in order:
@@ -88,7 +107,6 @@ def compare(
         if len(chosen) < MOST_PAIRS:
             chosen.append(int(at))
     shared = _Shared(population)
-    units = calibration.units(scores.score)
     pairs, declared = [], []
     for at in chosen:
         a, b = int(scores.a[at]), int(scores.b[at])
@@ -99,7 +117,7 @@ def compare(
             left.key,
             right.key,
             float(similarity[at]),
-            round(float(units[at]), 4),
+            round(float(nats[at]), 4),
             float(f"{expected[at]:.4g}"),
             bool(expected[at] <= cutoff and SAME_PERSON not in marks),
             blocks,
@@ -134,7 +152,7 @@ def compare(
         table,
         cutoff,
         calibration.says,
-        _own_shares(population, scores, is_new, expected <= cutoff, same, shared),
+        _own_shares(population, scores, order, is_new, expected <= cutoff, same, shared),
         fresh[0].scaffold,
         tuple(remarks),
     )
@@ -237,9 +255,11 @@ class _Shared:
                 one, other = int(mine[row]), int(theirs[row])
                 key, view = left.blocks[left.block[one]], VIEWS[left.view[one]]
                 why = f"in {owners[row]:,} of {count:,} works"
+                if view == SLIPS:
+                    why = f"{_SLIPS[slip_kind(int(left.hashes[one]))]}, {why}"
                 lines = _lines(left, key, one), _lines(right, key, other)
                 matches.append(Match(view, key, *lines, round(float(bits[row]), 3), why))
-        matches.sort(key=lambda m: (-m.weight, m.block, VIEWS.index(m.view), m.lines_a, m.lines_b))
+        matches.sort(key=lambda m: (-m.weight, m.view != SLIPS, m.block, VIEWS.index(m.view), m.lines_a, m.lines_b))
         shares = self._views(a, b, left.block[mine], left.view[mine], bits)
         blocks = []
         for number, key in enumerate(left.blocks):
@@ -348,6 +368,7 @@ def _shared_traces(
 def _own_shares(
     population: Population,
     scores: Scores,
+    order: np.ndarray,
     is_new: np.ndarray,
     is_likely: np.ndarray,
     same: np.ndarray,
@@ -355,7 +376,7 @@ def _own_shares(
 ) -> tuple[OwnShare, ...]:
     """The 70 % rule: how much of each new work its nearest others explain, one by one."""
     nearest: defaultdict[int, list[tuple[int, bool]]] = defaultdict(list)
-    for at in np.argsort(-scores.score, kind="stable"):
+    for at in order:
         if same[at]:
             continue
         a, b = int(scores.a[at]), int(scores.b[at])

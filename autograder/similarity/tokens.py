@@ -136,6 +136,23 @@ def number(text: str) -> str:
         return text
 
 
+def is_odd(text: str) -> bool:
+    """Whether a number is nobody's usual choice: not 0.5 or 1e-8, no size such as 3136, which is 64 times 7 times 7."""
+    try:
+        value = abs(float(number(text)))
+    except ValueError:
+        return True
+    if not value.is_integer():
+        return len(f"{value:.12e}".partition("e")[0].replace(".", "").rstrip("0")) > 1
+    if not 0 < value < 2**53:
+        return value != 0
+    whole = int(value)
+    for factor in (2, 3, 5, 7):
+        while whole % factor == 0:
+            whole //= factor
+    return whole > 1
+
+
 def unquote(text: str) -> str:
     """A string without its prefix and quotes."""
     return text.lstrip("rbuftRBUFT").strip("\"'")

@@ -9,14 +9,44 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 
 from autograder.similarity import flow
-from autograder.similarity.model import FLOW, SLIPS, STATEMENTS, TEXT, TOKENS, VIEWS, stable_hash
-from autograder.similarity.tokens import COMMENT, NAME, NUMBER, OPERATOR, STRING, Token, is_own, lex, normalise, unquote
+from autograder.similarity.model import (
+    FLOW,
+    SLIP_COMMENT,
+    SLIP_NAME,
+    SLIP_NUMBER,
+    SLIP_STRING,
+    SLIP_TYPO,
+    SLIP_WORD,
+    SLIPS,
+    STATEMENTS,
+    TEXT,
+    TOKENS,
+    VIEWS,
+    slip_hash,
+    stable_hash,
+)
+from autograder.similarity.tokens import (
+    COMMENT,
+    NAME,
+    NUMBER,
+    OPERATOR,
+    STRING,
+    Token,
+    is_odd,
+    is_own,
+    lex,
+    normalise,
+    number,
+    unquote,
+)
+from autograder.similarity.words import is_misspelt, words_of
 
 MAX_CHARACTERS = 100_000  # of a block; what is beyond is not looked at
 MAX_TOKENS = 12_000
 MAX_DEPTH = 80  # brackets within brackets, for what is parsed
 MAX_STATEMENT = 3_000  # tokens of one, for what is parsed
 GRAM, WINDOW = 7, 5  # tokens of a run, runs of which one is kept
+MANY_WORDS = 3  # that two people rarely put in the same order
 
 Feature = tuple[int, int, int]  # hash, first line, last line
 _LAYOUT = frozenset("(),")  # what a formatter adds and takes away, in a tuple, a call or around a sum
@@ -26,7 +56,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 def features(
     text: str,
     place: flow.Place,
-    vocabulary: Set[str],
+    vocabulary: frozenset[str],
     attributes: Mapping[str, flow.Node] | None = None,
     helpers: Mapping | None = None,
 ) -> tuple[dict[str, list[Feature]], dict[str, flow.Node], list[int]]:
@@ -133,25 +163,41 @@ def _statements(code: Sequence[Token], words: Sequence[str]) -> list[tuple[str, 
 
 
 def _slips(
-    code: Sequence[Token], comments: Sequence[Token], given: Set[str], vocabulary: Set[str]
-) -> list[tuple[str, int, int]]:
-    """Names of one's own, numbers and strings as they were typed, and words of comments: each once."""
-    found: dict[str, tuple[int, int]] = {}
+    code: Sequence[Token], comments: Sequence[Token], given: Set[str], vocabulary: frozenset[str]
+) -> list[tuple[int, int, int]]:
+    """Names of one's own, odd numbers, strings, comments, their words, and words that are misspelt: each once."""
+    found: dict[int, tuple[int, int]] = {}
+
+    def add(kind: str, what: str, token: Token) -> None:
+        found.setdefault(slip_hash(kind, what), (token.line, token.last))
+
+    def spell(text: str, token: Token) -> None:
+        for word in words_of(text):
+            if is_misspelt(word, vocabulary):
+                add(SLIP_TYPO, word, token)
+
     depth = 0
     for at, token in enumerate(code):
         if token.kind == NAME and len(token.text) > 1 and token.text not in vocabulary:
             if is_own(code, at, given, depth):
-                found.setdefault(f"name {token.text}", (token.line, token.line))
+                add(SLIP_NAME, token.text, token)
+                spell(token.text, token)
         elif token.kind == NUMBER:
-            found.setdefault(f"number {token.text}", (token.line, token.line))
+            if is_odd(token.text):
+                add(SLIP_NUMBER, number(token.text), token)
         elif token.kind == STRING:
-            found.setdefault(f"string {unquote(token.text)}", (token.line, token.last))
+            add(SLIP_STRING, unquote(token.text), token)
+            spell(unquote(token.text), token)
         elif token.kind == OPERATOR:
             depth += (token.text in "([{") - (token.text in ")]}")
     for comment in comments:
-        for word in _WORD.findall(comment.text.lower()):
+        words = _WORD.findall(comment.text.lower())
+        for word in words:
             if word not in vocabulary:
-                found.setdefault(f"word {word}", (comment.line, comment.last))
+                add(SLIP_WORD, word, comment)
+        if len(words) >= MANY_WORDS:
+            add(SLIP_COMMENT, " ".join(words), comment)
+        spell(comment.text, comment)
     return [(what, first, last) for what, (first, last) in found.items()]
 
 
