@@ -117,6 +117,14 @@ def _add_similarity(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     similarity.add_argument(
         "--pseudonyms", type=Path, metavar="FILE", help="the secret of the archive's pseudonyms, if it has any"
     )
+    similarity.add_argument(
+        "--beside",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CSV",
+        help="JPlag's results.csv or Dolos' pairs.csv of the same class, to show beside; may be given again",
+    )
     similarity.set_defaults(run=_similarity)
 
 
@@ -178,7 +186,7 @@ def _similarity(options: argparse.Namespace) -> None:
     from autograder.similarity.command import report
 
     secret = read_secret(options.pseudonyms) if options.archive else None
-    comparison = report(options.submissions, options.scaffold, options.archive, options.out, secret)
+    comparison = report(options.submissions, options.scaffold, options.archive, options.out, secret, options.beside)
     for remark in comparison.remarks:
         print(remark)
     print(

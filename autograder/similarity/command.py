@@ -1,7 +1,10 @@
 """`python -m autograder similarity`: from a folder of hand-ins to the report."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from autograder.similarity.beside import read_other_tool
 from autograder.similarity.fingerprints import fingerprints
 from autograder.similarity.model import Comparison
 from autograder.similarity.ranking import compare
@@ -12,7 +15,12 @@ from coursekit.errors import CourseError
 
 
 def report(
-    submissions: Path, scaffold: Path, archive: Path | None, out: Path, secret: bytes | None = None
+    submissions: Path,
+    scaffold: Path,
+    archive: Path | None,
+    out: Path,
+    secret: bytes | None = None,
+    beside: Sequence[Path] = (),
 ) -> Comparison:
     """Read, compare and write everything.
 
@@ -22,6 +30,7 @@ def report(
         archive: earlier years', as `archive.add` made it; None for none.
         out: the folder for the report.
         secret: of the archive's pseudonyms.
+        beside: CSV files of other tools, to be shown beside.
     Raises:
         CourseError: something of this can't be read or written, or there is nothing to compare.
     """
@@ -30,13 +39,14 @@ def report(
     readable = [work for work in works if work.blocks]
     if not readable:
         raise CourseError(f"{submissions}: none of the {len(works)} hand-ins has any of the blocks of {scaffold}")
+    by_key = {work.key: work for work in works}
+    others = tuple(read_other_tool(path, by_key) for path in beside)
     archived = ()
     if archive is not None:
         from autograder.similarity.archive import load
 
         archived = load(archive, secret, [work.key.person for work in works])
-    by_key = {work.key: work for work in works}
-    comparison = compare(fingerprints(readable, given), archived, by_key)
+    comparison = replace(compare(fingerprints(readable, given), archived, by_key), others=others)
     shown = dict(by_key)
     if archive is not None:
         from autograder.similarity.archiving import archived_work

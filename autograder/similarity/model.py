@@ -354,6 +354,21 @@ class OwnShare:
 
 
 @dataclass(frozen=True)
+class OtherTool:
+    """What another tool says of the same class.
+
+    Attributes:
+        name: of the tool.
+        similarity: pair of works, the lesser key first -> what the tool calls their similarity, in [0, 1].
+        unknown: names in its file that are none of this class's.
+    """
+
+    name: str
+    similarity: Mapping[tuple[WorkKey, WorkKey], float]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All that was found.
 
@@ -368,6 +383,7 @@ class Comparison:
         own: one for each new work, the smallest share first.
         scaffold: `Scaffold.hash`.
         remarks: what a person should know about the class, one line each: damaged hand-ins and the like.
+        others: what other tools say, shown beside.
     """
 
     works: tuple[WorkKey, ...]
@@ -380,6 +396,7 @@ class Comparison:
     own: tuple[OwnShare, ...]
     scaffold: str
     remarks: tuple[str, ...] = ()
+    others: tuple[OtherTool, ...] = ()
 
     @property
     def listed(self) -> tuple[Pair, ...]:

@@ -28,13 +28,14 @@ def pairs_csv(comparison: Comparison) -> str:
     known = {(pair.a, pair.b): pair for pair in (*comparison.pairs, *comparison.declared)}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow([*_COLUMNS, *(tool.name.lower() for tool in comparison.others)])
     for a, b, similarity, expected in comparison.table:
         pair = known.get((a, b))
         traces = {trace.kind: trace.count for trace in pair.traces} if pair else {}
         row = [a.person, b.person, f"{similarity:.6f}", f"{expected:.4g}"]
         row += ["yes" if pair and pair.is_listed else "", a.year, b.year, "; ".join(pair.marks) if pair else ""]
-        writer.writerow([_harmless(cell) for cell in row] + [traces.get(kind, "") for kind in TRACES])
+        row = [_harmless(cell) for cell in row] + [traces.get(kind, "") for kind in TRACES]
+        writer.writerow(row + [tool.similarity.get((a, b), "") for tool in comparison.others])
     return buffer.getvalue()
 
 
@@ -59,6 +60,16 @@ def pairs_json(comparison: Comparison) -> str:
             for own in comparison.own
         ],
         "remarks": comparison.remarks,
+        "beside": [
+            {
+                "tool": tool.name,
+                "pairs": [
+                    {"a": a.person, "b": b.person, "similarity": value}
+                    for (a, b), value in sorted(tool.similarity.items(), key=lambda item: (-item[1], item[0]))
+                ],
+            }
+            for tool in comparison.others
+        ],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 

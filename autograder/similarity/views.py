@@ -46,7 +46,7 @@ MAX_TOKENS = 12_000
 MAX_DEPTH = 80  # brackets within brackets, for what is parsed
 MAX_STATEMENT = 3_000  # tokens of one, for what is parsed
 GRAM, WINDOW = 7, 5  # tokens of a run, runs of which one is kept
-MANY_WORDS = 3  # that two people rarely put in the same order
+MANY_WORDS = 4  # that two people rarely put in the same order
 
 Feature = tuple[int, int, int]  # hash, first line, last line
 _LAYOUT = frozenset("(),")  # what a formatter adds and takes away, in a tuple, a call or around a sum

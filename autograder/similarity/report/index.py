@@ -1,5 +1,6 @@
 """The report's first page: the ranked pairs, the clusters, the 70 % rule, and what a person should know besides."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from autograder.page import SORTING, escape, page
@@ -63,6 +64,7 @@ def index_page(comparison: Comparison, works: Mapping[WorkKey, Work], pages: Pag
         "declared": (f"Pairs that declare each other ({len(comparison.declared):,})", ""),
         "next": (f"The next, not listed ({len(others):,})", ""),
         "own": ("The 70 % rule", _own_shares(comparison.own, pages, blocks)),
+        "beside": ("Beside other tools", _beside(comparison, pages)),
         "references": ("References and partners", _references(comparison, works)),
         "outside": ("Edits outside the blocks", _outside(comparison, works)),
         "remarks": ("Remarks", _remarks(comparison, works)),
@@ -253,6 +255,43 @@ def _own_shares(own: Sequence[OwnShare], pages: Pages, blocks: Sequence[BlockKey
     table = f"<table class=sortable><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     summary = f"<summary>{counted(len(own), 'student')}</summary>"
     return f"<p>{says}</p><details{is_open}>{summary}<div class=wide>{table}</div>{more}</details>"
+
+
+def _beside(comparison: Comparison, pages: Pages) -> str:
+    """What other tools say: of the pairs that are listed here, and what they rank high and this does not."""
+    ours = {(a, b): (rank, expected) for rank, (a, b, _, expected) in enumerate(comparison.table, 1)}
+    listed = {(pair.a, pair.b) for pair in comparison.listed}
+    parts = []
+    for tool in comparison.others:
+        ranked = sorted(tool.similarity, key=lambda pair: (-tool.similarity[pair], pair))
+        places = {pair: rank for rank, pair in enumerate(ranked, 1)}
+        others = [pair for pair in ranked if pair not in listed][:_MOST_OF_ONE]
+        rows = []
+        for pair in [*sorted(listed & set(places), key=places.get), *others]:
+            rank, expected = ours.get(pair, (None, math.inf))
+            address = pages.get(pair)
+            names = [f'<a href="{address}">{label(key, 40)}</a>' if address else label(key, 40) for key in pair]
+            rows.append(
+                f'<tr><td>{names[0]}</td><td>{names[1]}</td><td class=number data-value="{places[pair]}">'
+                f'{places[pair]:,}</td><td class=number data-value="{tool.similarity[pair]:.6g}">'
+                f"{percent(tool.similarity[pair])}</td>"
+                f'<td class=number data-value="{rank or len(ours) + 1}">{f"{rank:,}" if rank else "none"}</td>'
+                f'<td class=number data-value="{min(expected, 1e12):.6g}">{short_chance(expected) if rank else ""}</td>'
+                f"<td>{'listed' if pair in listed else ''}</td></tr>"
+            )
+        found = len(listed & set(ranked[: len(listed)]))
+        says = (
+            f"<p>{escape(tool.name)} knows {counted(len(ranked), 'pair')}. Of the {len(listed):,} listed here, "
+            f"{found:,} are among its first {len(listed):,}. Below: all of them that it knows, and the first "
+            f"{len(others):,} that are not listed here.</p>"
+        )
+        if tool.unknown:
+            names = ", ".join(tool.unknown[:_MOST_OF_ONE])
+            says += f"<p>None of this class: {shortened(names, _MOST_CHARACTERS)}.</p>"
+        name = escape(tool.name)
+        heads = ["student", "and", f"rank by {name}", f"{name}'s similarity", "rank here", "by chance", ""]
+        parts.append(says + _folded(heads, rows, "pair"))
+    return "".join(parts)
 
 
 def _references(comparison: Comparison, works: Mapping[WorkKey, Work]) -> str:
