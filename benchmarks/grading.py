@@ -18,16 +18,16 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+from process_tree import Used, run
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "kit"))
 
 CLAIM_RATIO, CLAIM_S = 4, 1
-POLL_S = 0.02
 
 
 def students(count: int) -> dict[str, dict[str, bytes] | bytes]:
@@ -53,31 +53,12 @@ def students(count: int) -> dict[str, dict[str, bytes] | bytes]:
     return {str(next(numbers)): one for one in chosen}
 
 
-def cpu_and_wall_s(*command: object) -> tuple[float, float]:
-    """Seconds that a command and all that it starts take."""
-    from autograder.sandbox.tree import Tree
-
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    proc = os.open("/proc", os.O_RDONLY)
-    tree, used = Tree(proc, root=process.pid), 0.0
-    while True:
-        # Not reaped yet: what it and its children took stays to be read until then.
-        ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        used = max(used, tree.measure(1 << 50).cpu_s)
-        if ended is not None:
-            break
-        time.sleep(POLL_S)
-    os.close(proc)
-    if process.wait() not in (0, 1):
-        sys.exit(f"{' '.join(map(str, command))} ended with exit status {process.returncode}")
-    return used, time.monotonic() - begin
+def measured(*command: object) -> Used:
+    """What a command of this Python and all that it starts take."""
+    try:
+        return run([sys.executable, *command], ROOT, {"OMP_NUM_THREADS": "1"})
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(map(str, command))} ended with exit status {error.returncode}: {error.stderr.decode()}")
 
 
 def grade_plainly(codes: Path) -> None:
@@ -89,7 +70,7 @@ def grade_plainly(codes: Path) -> None:
     from autograder.probe.run import run_probe
     from autograder.probing import inputs_by_probe
 
-    def run(side: Path, inputs: Path, scratch: Path) -> Iterator[tuple[str, Ran]]:
+    def probed(side: Path, inputs: Path, scratch: Path) -> Iterator[tuple[str, Ran]]:
         for probe in ALL_PROBES:
             kept_path, kept_modules = list(sys.path), set(sys.modules)
             stopped = ""
@@ -111,7 +92,7 @@ def grade_plainly(codes: Path) -> None:
         evidence.keep_inputs(folder, inputs_by_probe(0))
         for side, place in (("submission", codes), ("reference", ROOT / "reference_solution")):
             (folder / "scratch").mkdir(exist_ok=True)
-            evidence.keep(folder / side, dict(run(place, folder / evidence.INPUTS, folder / "scratch")))
+            evidence.keep(folder / side, dict(probed(place, folder / evidence.INPUTS, folder / "scratch")))
         with contextlib.redirect_stdout(io.StringIO()):
             sys.exit(pytest.main([str(ROOT / "tests" / "hidden"), "-q", "--evidence", str(folder)]))
 
@@ -148,15 +129,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_class(folder / "hand-ins", given)
-        ours, wall = cpu_and_wall_s(__file__, "--ours", folder, "--jobs", options.jobs)
+        ours = measured(__file__, "--ours", folder, "--jobs", options.jobs)
         rows = json.loads((folder / "grades" / "grades.json").read_text("utf-8"))["submissions"]
         step = max(1, options.students // options.peer_students)
         peers = []
         for student, codes in list(given.items())[::step]:
             if isinstance(codes, dict):
                 write_codes(folder / student, codes)
-                peers.append(cpu_and_wall_s(__file__, "--plain", folder / student)[0])
-    each, peer = ours / len(given), sum(peers) / len(peers)
+                peers.append(measured(__file__, "--plain", folder / student).cpu_s)
+    each, peer = ours.cpu_s / len(given), sum(peers) / len(peers)
     right = sum(row["score"] > row["max_score"] for row in rows)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, {len(given)} hand-ins, --jobs {options.jobs}, nothing trained"
@@ -165,11 +146,17 @@ def main() -> None:
     print(f"  {len(rows)} rows, {graded} graded, {right} with more than full marks")
     print(f"  one pytest process each   {peer:6.2f} s CPU a submission ({len(peers)} of them)")
     print(
-        f"  autograder grade          {each:6.2f} s CPU a submission, {wall:.0f} s wall for all (claim: <= {CLAIM_S})"
+        f"  autograder grade          {each:6.2f} s CPU a submission, {ours.wall_s:.0f} s wall for all (claim: <= {CLAIM_S})"
     )
     print(f"  ratio                     {peer / each:6.1f} (claim: >= {CLAIM_RATIO})")
     if options.json:
-        result = {"peer_cpu_s": peer, "cpu_s": each, "wall_s": wall, "ratio": peer / each, "students": len(given)}
+        result = {
+            "peer_cpu_s": peer,
+            "cpu_s": each,
+            "wall_s": ours.wall_s,
+            "ratio": peer / each,
+            "students": len(given),
+        }
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,11 +1,12 @@
 """Copied work found in synthetic classes, by this kit and by the tools that there are, in the same run.
 
-    python benchmarks/similarity.py GENERATOR [--seeds 100-109] [--large 100] [--huge 10000] [--json FILE]
+    python benchmarks/similarity.py GENERATOR [--seeds 100-109] [--large 100] [--huge 10000] [--archived 10000]
 
 GENERATOR is the folder of classgen.py and score.py, which are no part of the repository. Each class of 40 has 30 honest
 students and 10 copies, one for each level of disguise L0 to L9; the class of 400 has 20 copies. Every tool sees the
 same files, and the scaffold as what was given. Peers: compare50 and copydetect, from a Python that PEERS names (an
-environment variable, the path of its interpreter) or from this one; one that isn't installed is left out with a line.
+environment variable, the path of its interpreter) or from this one, and Dolos' engine, from a folder in which
+`npm install @dodona/dolos-lib` was run, that DOLOS names; one that isn't installed is left out with a line.
 
 Tuned on seeds 0 to 4; report on others. CPU seconds of whole processes, theirs and ours alike.
 """
@@ -16,7 +17,6 @@ import importlib.util
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,7 +25,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from process_tree import run
+
 ROOT = Path(__file__).resolve().parents[1]
+Tool = Callable[[Path], tuple[Path, float]]  # a class -> its pairs, CPU seconds
 LEVELS = [f"L{level}" for level in range(10)]
 CLAIMS = {"auc": 0.995, "ap": 0.95, "ap of the large class": 0.85, "cpu_s of 400": 8.0}
 
@@ -63,6 +66,22 @@ with open(out, "w", newline="") as file:
     for row in detector.get_copied_code_list():
         writer.writerow([Path(row[2]).parent.name, Path(row[3]).parent.name, max(row[0], row[1])])
 """
+FIND_DOLOS = """
+const { createRequire } = require("module"), { join } = require("path");
+const lib = createRequire(join(process.argv[1], "any.js"))("@dodona/dolos-lib");
+"""
+DOLOS = """
+const { readdirSync, writeFileSync } = require("fs");
+const [options, subs, scaffold, out] = process.argv.slice(2);
+const owners = new Map();
+for (const name of readdirSync(subs).sort())
+  for (const file of readdirSync(join(subs, name)).sort()) owners.set(join(subs, name, file), name);
+const given = join(scaffold, readdirSync(scaffold)[0]);
+new lib.Dolos({ language: "python", ...JSON.parse(options) }).analyzePaths([...owners.keys()], given).then((report) => {
+  const row = (pair) => [owners.get(pair.leftFile.path), owners.get(pair.rightFile.path), pair.similarity].join(",");
+  writeFileSync(out, ["a,b,similarity", ...report.allPairs().map(row)].join("\\n"));
+});
+"""
 OURS = """
 import sys
 from autograder.__main__ import main
@@ -76,30 +95,45 @@ def make_class(generator: Path, folder: Path, seed: int, honest: int, copies: in
     return folder
 
 
-def cpu_s(*command: object, cwd: Path = ROOT) -> float:
-    """CPU seconds of a process and its children, from start to end."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([str(part) for part in command], check=True, capture_output=True, cwd=cwd)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def ours(folder: Path) -> tuple[Path, float]:
-    seconds = cpu_s(sys.executable, "-c", OURS, folder / "subs", folder / "scaffold", folder / "report")
-    return folder / "report" / "pairs.csv", seconds
+    used = run([sys.executable, "-c", OURS, folder / "subs", folder / "scaffold", folder / "report"], ROOT)
+    return folder / "report" / "pairs.csv", used.cpu_s
 
 
-def peer(program: str, name: str) -> Callable[[Path], tuple[Path, float]]:
-    def run(folder: Path) -> tuple[Path, float]:
-        python, out = os.environ.get("PEERS", sys.executable), folder / f"{name}.csv"
-        return out, cpu_s(python, "-c", program, folder / "subs", folder / "scaffold", out, cwd=folder)
-
-    return run
-
-
-def installed(name: str) -> bool:
+def peers() -> dict[str, Tool]:
+    """The other tools that are installed; what isn't, is said."""
     python = os.environ.get("PEERS", sys.executable)
-    return subprocess.run([python, "-c", f"import {name}"], capture_output=True).returncode == 0
+    dolos = Path(os.environ.get("DOLOS", ".")).resolve()
+    commands = {
+        "compare50": ([python, "-c", "import compare50"], [python, "-c", COMPARE50]),
+        "copydetect": ([python, "-c", "import copydetect"], [python, "-c", COPYDETECT]),
+        "Dolos": (["node", "-e", f"{FIND_DOLOS}", dolos], ["node", "-e", FIND_DOLOS + DOLOS, dolos, "{}"]),
+        "Dolos 15/1": ([], ["node", "-e", FIND_DOLOS + DOLOS, dolos, '{"kgramLength": 15, "kgramsInWindow": 1}']),
+    }
+    tools: dict[str, Tool] = {}
+    for name, (probe, command) in commands.items():
+        first = name.split()[0]
+        if first in tools or (probe and is_ended_well(probe)):
+            tools[name] = peer(name, command)
+        elif probe:
+            print(f"{name}: not installed here, left out (see PEERS and DOLOS)")
+    return tools
+
+
+def is_ended_well(command: Sequence[object]) -> bool:
+    """Whether a command is there and ends with status 0."""
+    try:
+        return subprocess.run([str(part) for part in command], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def peer(name: str, command: Sequence[object]) -> Tool:
+    def compare(folder: Path) -> tuple[Path, float]:
+        out = folder / f"{name.replace('/', '-')}.csv"
+        return out, run([*command, folder / "subs", folder / "scaffold", out], folder).cpu_s
+
+    return compare
 
 
 def judge(generator: Path, folder: Path, pairs: Path) -> dict:
@@ -115,17 +149,14 @@ def judge(generator: Path, folder: Path, pairs: Path) -> dict:
 
 def rows(generator: Path, seeds: Sequence[int], large: Sequence[int], scratch: Path) -> dict[str, dict]:
     """The figures of each tool."""
-    tools = {"this kit": ours}
-    for name, program in (("compare50", COMPARE50), ("copydetect", COPYDETECT)):
-        if installed(name):
-            tools[name] = peer(program, name)
-        else:
-            print(f"{name}: not installed here, left out (PEERS names the Python that has it)")
+    tools = {"this kit": ours, **peers()}
     figures: dict[str, dict] = {name: defaultdict(list) for name in tools}
     sizes = [(seed, 30, 10) for seed in seeds] + [(seed, 380, 20) for seed in large]
     for seed, honest, copies in sizes:
         folder = make_class(generator, scratch / f"{honest}-{seed}", seed, honest, copies)
         for name, tool in tools.items():
+            if honest > 30 and name == "Dolos 15/1":
+                continue  # minutes
             found = figures[name]
             try:
                 pairs, seconds = tool(folder)
@@ -148,12 +179,28 @@ def rows(generator: Path, seeds: Sequence[int], large: Sequence[int], scratch: P
 
 
 def huge(generator: Path, count: int, scratch: Path) -> None:
-    """CPU seconds and memory for one class of thousands, as a process of its own."""
+    """Time and memory for one class of thousands."""
     folder = make_class(generator, scratch / "huge", 1, count - 20, 20)
-    seconds = cpu_s(sys.executable, "-c", OURS, folder / "subs", folder / "scaffold", folder / "report")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    command = [sys.executable, "-c", OURS, folder / "subs", folder / "scaffold", folder / "report"]
+    used = run(command, ROOT, fair=True)
     print(
-        f"a class of {count:,}, all pairs: {seconds:.0f} s CPU, {peak:,.0f} MB at most (claim: 120 s on 2 cores, 2 GB)"
+        f"a class of {count:,}, all pairs, on {os.cpu_count()} cores: {used.wall_s:.0f} s, {used.cpu_s:.0f} s of CPU, "
+        f"{used.memory / 1e6:,.0f} MB at most (claim: 120 s on 2 cores, 2 GB)"
+    )
+
+
+def archived(generator: Path, count: int, scratch: Path) -> None:
+    """Time, memory and size where a class of 40 is compared with thousands of an earlier year."""
+    old = make_class(generator, scratch / "old", 2, count, 0)
+    new = make_class(generator, scratch / "new", 3, 30, 10)
+    kept, program = scratch / "archive.db", [sys.executable, "-m", "autograder"]
+    adding = [*program, "archive", "add", "2025", old / "subs", "--scaffold", old / "scaffold", "--archive", kept]
+    add = run(adding, ROOT, fair=True)
+    command = [*program, "similarity", new / "subs", "--scaffold", new / "scaffold"]
+    used = run([*command, "--archive", kept, "--out", new / "report"], ROOT, fair=True)
+    print(
+        f"{count:,} archived: {add.wall_s:.0f} s, {kept.stat().st_size / 1e6:.1f} MB; 40 new against them: "
+        f"{used.cpu_s:.1f} s of CPU, {used.memory / 1e6:,.0f} MB at most (claim: 20 MB; 5 s, 500 MB)"
     )
 
 
@@ -163,6 +210,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="100-109", help="of the classes of 40, as FIRST-LAST")
     parser.add_argument("--large", default="100-100", help="of the classes of 400")
     parser.add_argument("--huge", type=int, default=0, metavar="N", help="also a class of N, for time and memory")
+    parser.add_argument("--archived", type=int, default=0, metavar="N", help="also a class of 40 against N archived")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     settings = parser.parse_args()
     generator = settings.generator.resolve()
@@ -172,6 +220,8 @@ def main() -> None:
         figures = rows(generator, seeds, large, Path(scratch))
         if settings.huge:
             huge(generator, settings.huge, Path(scratch))
+        if settings.archived:
+            archived(generator, settings.archived, Path(scratch))
     print(
         f"similarity, seeds {settings.seeds} (40) and {settings.large} (400), Python {platform.python_version()}, means"
     )

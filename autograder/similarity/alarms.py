@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 CUTOFF = 0.3  # expected false alarms in a class up to which a pair is listed
-TAIL_FROM, TAIL_TO = 10, 1  # pairs for each work between which the fit is made: copies are fewer
+TAIL_TO, MOST_TO = 1, 1_000  # pairs for each work, and at most, up to which the fit is made: copies are fewer
+TAIL_FROM = 10  # times as many, from which on
 SHAPE = 0.12  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
 ENOUGH_PAIRS = 2_000  # of two years, to fit them alone
 LEAST_SPREAD = 2.0  # of scores; below, a class is too small or too alike to tell anything
@@ -72,7 +73,8 @@ def fit(scores: np.ndarray, crosses_years: np.ndarray, candidates_of: int | None
         says = "Nothing to calibrate by: no two works have a block in common."
         return Alarms(0.0, LEAST_SPREAD, 1.0, 0, np.zeros(1), np.ones(1), says)
     works = (1 + math.sqrt(1 + 8 * total)) / 2  # of a class that has so many pairs
-    first, last = min(0.5, TAIL_FROM * works / total), min(0.05, TAIL_TO * works / total)
+    highest = min(TAIL_TO * works, MOST_TO) / total
+    first, last = min(0.5, TAIL_FROM * highest), min(0.05, highest)
     seen = min(1.0, len(scores) / total)  # pairs that were not even scored lie below all that were
     begin = min(first / seen, 0.9)
     start, high = np.quantile(population, [1 - begin, 1 - min(last / seen, 0.5)])
