@@ -146,7 +146,7 @@ def main() -> None:
     print(f"  {len(rows)} rows, {graded} graded, {right} with more than full marks")
     print(f"  one pytest process each   {peer:6.2f} s CPU a submission ({len(peers)} of them)")
     print(
-        f"  autograder grade          {each:6.2f} s CPU a submission, {ours.wall_s:.0f} s wall for all (claim: <= {CLAIM_S})"
+        f"  autograder grade          {each:6.2f} s CPU a submission, {ours.wall_s:.0f} s in all (claim: <= {CLAIM_S})"
     )
     print(f"  ratio                     {peer / each:6.1f} (claim: >= {CLAIM_RATIO})")
     if options.json:
