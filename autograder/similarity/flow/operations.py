@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from autograder.similarity.nodes import Node, make, num, power, product, total
+from autograder.similarity.flow.nodes import Node, make, num, power, product, total
 
 
 def _reshape(args: list[Node], kwargs: dict[str, Node]) -> Node | None:
