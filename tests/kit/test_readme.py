@@ -59,11 +59,16 @@ HANDING_IN = [
     "python code_analyze/analyze.py",
     "python -m coursekit submit STUDENT_NUMBER",
 ]
+COPIED_WORK = [
+    "python -m autograder similarity SUBMISSIONS --scaffold codes --out REPORT",
+    "python -m autograder archive add 2025 EARLIER --scaffold codes --archive archive.db",
+    "python -m autograder similarity SUBMISSIONS --scaffold codes --archive archive.db --out REPORT",
+]
 ELSEWHERE = {"make demo", "make test", "tensorboard --logdir ./runs"}
 
 
 def test_every_command_is_run_here():
-    assert set(COMMANDS) == {*IN_THE_REPOSITORY, *IN_A_SANDBOX, *IN_A_PROJECT, *HANDING_IN, *ELSEWHERE}
+    assert set(COMMANDS) == {*IN_THE_REPOSITORY, *IN_A_SANDBOX, *IN_A_PROJECT, *HANDING_IN, *COPIED_WORK, *ELSEWHERE}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,7 @@ def repository(tmp_path_factory):
     # enough for a batch of each benchmark for a whole run of it, and for an epoch of the extractor's training
     write_mnist_like(copy / "data", images=2200)
     write_class(copy / "SUBMISSIONS", {"2021000001": solution(), "2021000002": scaffold()})
+    write_class(copy / "EARLIER", {"2020000001": solution()})
     (copy / "FOLDER_OR_ZIP").write_bytes(hand_in(solution()))
     return copy
 
@@ -137,6 +143,14 @@ def test_a_student_who_has_filled_vae_hands_in(repository, tmp_path):
     with zipfile.ZipFile(course / "2021012345.zip") as archive:
         assert archive.read("summary.txt") == (course / "code_analyze" / "summary.txt").read_bytes()
         assert archive.read("codes/VAE/model.py") == (REFERENCE / "VAE" / "model.py").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_commands_for_copied_work(repository):
+    for command in COPIED_WORK:
+        run(command, repository, repository)
+    page = (repository / "REPORT" / "index.html").read_text()
+    assert "2020000001" in page and "2021000001" in page
 
 
 @pytest.mark.slow

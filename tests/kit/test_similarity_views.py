@@ -117,6 +117,19 @@ SAME_FLOW = {
         "out = []\nfor k in range(steps):\n    out.append(model(k))\nimages = out",
         "out = []\nk = 0\nwhile k < steps:\n    out.append(model(k))\n    k = k + 1\nimages = out",
     ),
+    "a loop written out": (
+        "z = x\nfor k in range(3):\n    z = z * mu + k",
+        "z = x * mu + 0\nz = z * mu + 1\nz = z * mu + 2",
+    ),
+    "layers in a loop": (
+        "z = x\nfor f in (nn.Linear(3, 4), nn.ReLU()):\n    z = f(z)",
+        "z = F.relu(nn.Linear(3, 4)(x))",
+    ),
+    "a sequence of layers": (
+        "z = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(0.2))(x)",
+        "z = F.leaky_relu(nn.Linear(3, 4)(x), 0.2)",
+    ),
+    "enumerate": ("z = x\nfor k, m in enumerate([mu, logvar]):\n    z = z * m + k", "z = (x * mu) * logvar + 1"),
     "unpacking in the loop": (
         "t = 0\nfor a, _ in loader:\n    t += model(a)\nloss = t",
         "t = 0\nfor pair in loader:\n    a, _ = pair\n    t = t + model(a)\nloss = t",

@@ -17,6 +17,9 @@ from autograder.similarity.flow.spelling import (
     SIGNATURES,
 )
 
+# What has items that can be told apart.
+SEQUENCES = frozenset(["list", "new:sequential", "new:modulelist", "layer:sequential", "layer:modulelist"])
+
 
 class Expressions:
     """A walk through a block: what every name stands for at this point, and what an expression is there."""
@@ -83,9 +86,7 @@ class Expressions:
             return make(self.place.aliases[attribute])
         value = self.known.get(attribute)
         if value is not None:
-            if value.op.startswith("new:") and value.op[4:] not in ACTIVATIONS | LOSSES:
-                return make("layer:" + value.op[4:])
-            return value if value.depth <= 4 else make("self.?")
+            return _as_layer(value)
         return make("self." + (attribute if attribute in self.place.given else "?"))
 
     def _call(self, e: ast.Call) -> object:
@@ -102,13 +103,8 @@ class Expressions:
         op = target.op
         if op.startswith("api:"):
             return self._op(op[4:], args, kwargs, e)
-        if op.startswith("new:"):
-            name = op[4:]
-            if name in ACTIVATIONS or name in LOSSES:
-                settings = {a.op[1:]: a.args[0] for a in target.args if a.op.startswith("=")}
-                positional = [a for a in target.args if not a.op.startswith("=")]
-                return self._op(name, args + positional, {**settings, **kwargs}, e)
-            return make("apply", target, *args, *_keywords(kwargs))
+        if op.startswith(("new:", "layer:")):
+            return self._through(target, args, kwargs, e)
         if not target.args and op in self.place.parameters:
             names = self.place.parameters[op]
             for name, arg in zip(names, args, strict=False):
@@ -117,6 +113,19 @@ class Expressions:
         if not target.args and not op.startswith(("layer:", "self.")):
             return self._builtin(op, args, kwargs, e)
         return make("apply", target, *args, *_keywords(kwargs))
+
+    def _through(self, module: Node, args: list[Node], kwargs: dict[str, Node], e: ast.Call) -> Node:
+        """What a module makes of its input: a sequence of them is one after the other."""
+        name = module.op.partition(":")[2]
+        if name == "sequential" and module.args and len(args) == 1 and not kwargs:
+            for part in module.args:
+                args = [self._through(part, args, {}, e)]
+            return args[0]
+        if name in ACTIVATIONS or name in LOSSES:
+            settings = {a.op[1:]: a.args[0] for a in module.args if a.op.startswith("=")}
+            positional = [a for a in module.args if not a.op.startswith("=")]
+            return self._op(name, args + positional, {**settings, **kwargs}, e)
+        return make("apply", module, *args, *_keywords(kwargs))
 
     def _builtin(self, name: str, args: list[Node], kwargs: dict[str, Node], e: ast.Call) -> Node:
         if name == "len" and len(args) == 1:
@@ -363,7 +372,7 @@ class Expressions:
 
     def item(self, base: Node, index: Node) -> Node:
         """One element of a value."""
-        if index.value is not None and base.op in ("list", "new:sequential", "new:modulelist"):
+        if index.value is not None and base.op in SEQUENCES:
             position = int(index.value)
             if not any(a.op == "star" for a in base.args) and -len(base.args) <= position < len(base.args):
                 return base.args[position]
@@ -461,6 +470,15 @@ _HANDLERS: dict[type, Callable] = {
 
 def _children(node: ast.AST) -> Iterable[ast.expr]:
     return (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
+
+
+def _as_layer(value: Node) -> Node:
+    """What another block has set an attribute of self to, as far as it matters where it is used."""
+    if value.op in ("new:sequential", "new:modulelist"):
+        return make("layer:" + value.op[4:], *map(_as_layer, value.args))
+    if value.op.startswith("new:") and value.op[4:] not in ACTIVATIONS | LOSSES:
+        return make("layer:" + value.op[4:])
+    return value if value.depth <= 4 else make("self.?")
 
 
 def _keywords(kwargs: Mapping[str, Node]) -> list[Node]:

@@ -8,6 +8,7 @@ from autograder.similarity.flow.nodes import Node
 
 MAX_STEPS = 20_000  # expressions and statements of a block, with what helpers repeat
 MAX_CALLS = 12  # helpers within helpers
+MAX_ROUNDS = 12  # of a loop that is written out
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Sequence, Set
 
-from autograder.similarity.flow.expressions import Expressions, truth
+from autograder.similarity.flow.expressions import SEQUENCES, Expressions, truth
 from autograder.similarity.flow.nodes import MAX_OPERANDS, Node, make, num
-from autograder.similarity.flow.scope import Closure, Flow
+from autograder.similarity.flow.scope import MAX_ROUNDS, Closure, Flow
 
 
 class Walker(Expressions):
@@ -152,7 +152,14 @@ class Walker(Expressions):
         self.effects.append(node)
 
     def loop(self, target: ast.expr, over: Node, body: Sequence[ast.stmt], orelse: Sequence[ast.stmt]) -> None:
-        """A loop over a value."""
+        """A loop over a value; over a few known ones it is what it does with one after the other."""
+        each = _few(over)
+        if each and not any(isinstance(node, (ast.Break, ast.Continue)) for s in body for node in ast.walk(s)):
+            for element in each:
+                self.assign(target, element)
+                self.run(body)
+            self.run(orelse)
+            return
         targets = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
         self.assign(target, self.element(over))
         self.carried(body, over, orelse, targets)
@@ -265,6 +272,22 @@ class Walker(Expressions):
         if not roots and not self.effects:
             roots = [("any", value) for value in self.env.values() if isinstance(value, Node)]
         return Flow(roots, self.effects, self.lines, self.attributes)
+
+
+def _few(over: Node) -> Sequence[Node]:
+    """What a loop runs over, where that is known and not many."""
+    if over.op in SEQUENCES and not any(part.op == "star" for part in over.args):
+        found = over.args
+    elif over.op == "range" and len(over.args) == 1 and over.args[0].value is not None:
+        found = [num(number) for number in range(min(int(over.args[0].value), MAX_ROUNDS + 1))]
+    elif over.op == "enumerate" and len(over.args) == 1:
+        found = [make("list", num(number), part) for number, part in enumerate(_few(over.args[0]))]
+    elif over.op == "zip":
+        columns = [_few(part) for part in over.args]
+        found = [make("list", *parts) for parts in zip(*columns, strict=False)] if all(columns) else ()
+    else:
+        return ()
+    return found if len(found) <= MAX_ROUNDS else ()
 
 
 def _is_guard(body: Sequence[ast.stmt]) -> bool:
