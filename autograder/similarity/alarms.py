@@ -14,7 +14,7 @@ import numpy as np
 CUTOFF = 0.3  # expected false alarms in a class up to which a pair is listed
 TAIL_TO, MOST_TO = 1, 1_000  # pairs for each work, and at most, up to which the fit is made: copies are fewer
 TAIL_FROM = 10  # times as many, from which on
-SHAPE = 0.12  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
+SHAPE = 0.07  # so that half of the honest classes of seeds 0 to 4 have a pair with about 0.7 or less, as it should be
 ENOUGH_PAIRS = 2_000  # of two years, to fit them alone
 LEAST_SPREAD = 2.0  # of scores; below, a class is too small or too alike to tell anything
 _STEPS = 1_000  # of the middle

@@ -3,8 +3,9 @@
 For each block and view two works have a similarity: what they share of what they have, each thing weighted by how rare
 it is (Jaccard, with -log of its frequency as weight). How much that says depends on the two: the probability that one
 of them is as like to somebody else takes the place of a percentage, so a block that everybody writes alike says
-nothing. A copy is alike in every block (`_WHOLE`: in what is computed, in statements and tokens, or in both), or in a
-few of them exactly (`_FEW`), and what is not alike speaks against it. From each the usual distance to a work's nearest
+nothing. A copy is alike in every block (`_KINDS`: in what is computed, in statements and tokens, or in both), and what
+is not alike speaks against it; or it is the same but for names and layout in a few (`_FEW`), which says the more, the
+fewer pairs share something as rare in that block. From each the usual distance to a work's nearest
 others is taken: where a work has many that are like it, one more is no news (`_news`).
 """
 
@@ -29,7 +30,6 @@ class _Kind:
     rare: tuple[float, float, float]
     exact: tuple[float, float, float]
     cost: float  # nats for a block that is not alike at all
-    blocks: int | None = None  # the best so many; None for all
 
 
 # Tuned on classes of 40, 120 and 400 that `similarity/classgen.py` makes from the seeds 0 to 4.
@@ -37,10 +37,11 @@ _KINDS = (
     _Kind((0, 0, 1), (0, 0, 1), 20),
     _Kind((0.25, 0.25, 0.5), (0, 0, 1), 20),
     _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 15),
-    _Kind((0.5, 0.5, 0), (0.5, 0.5, 0), 20, blocks=4),
 )
 MOST_IN_A_RING = 16  # works that share one source
 _STEEPER = 2  # than the class's median, where a ring ends
+_FEW = 4  # blocks that may be the same in an otherwise own work
+_CHOICE = 2  # nats: the price of choosing them
 _NEWS = 0.5  # how much of what is usual is taken off, of each of the two
 
 
@@ -149,6 +150,7 @@ class _BlockView:
             rows.sort_indices()
             self.rows.append(rows)
             self.sums.append(np.asarray(rows.multiply(rows).sum(1)).ravel())
+        self.same, self.rarity = self._same_code()
         self.references = references[self.has[references]]
         reference_classes = self.classes[self.references]
         self.is_reference = np.zeros(count, bool)
@@ -170,6 +172,24 @@ class _BlockView:
             found[:, view] = self._jaccard(view, shared, left, right)
         self._without_flow(found, left, right)
         return found[where]
+
+    def _same_code(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which classes are the same but for names and layout, and how improbable it is to share as rare a thing.
+
+        Returns:
+            (classes,) a number for each thing, -1 for nothing at all; (classes,) nats.
+        """
+        typed = self.signatures[:, [CODE_VIEWS.index(TOKENS), CODE_VIEWS.index(STATEMENTS)]]
+        _, things = np.unique(typed, axis=0, return_inverse=True)
+        things = things.ravel()
+        works = np.bincount(self.classes[self.has], minlength=len(things))
+        owners = np.bincount(things, works)
+        order = np.argsort(owners, kind="stable")
+        pairs = np.cumsum((owners * (owners - 1))[order])  # of works that share something with so many owners, or fewer
+        as_rare = pairs[np.searchsorted(owners[order], owners, "right") - 1]
+        every = max(works.sum() * (works.sum() - 1), 2)
+        nats = -np.log(np.clip(as_rare, 2, every) / every)
+        return np.where(typed.any(1), things, -1), nats[things]
 
     def _against(self, view: int, kinds: np.ndarray) -> np.ndarray:
         """(classes, kinds) how alike each class is to some."""
@@ -219,7 +239,7 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
     else:
         a, b = _candidates(population, new)
     kinds = [np.zeros(len(a), np.float32) for _ in _KINDS]
-    best = {n: np.full((len(a), kind.blocks), 0, np.float32) for n, kind in enumerate(_KINDS) if kind.blocks}
+    same = np.zeros((len(a), _FEW), np.float32)
     blocks = np.full((len(a), len(population.blocks)), np.nan, np.float32)
     meets = np.zeros(len(a), bool)  # in a block that both have written
     for block in range(len(population.blocks)):
@@ -230,6 +250,8 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
         meets[both] = True
         works, others = a[both], b[both]
         left, right = view.classes[works], view.classes[others]
+        is_same = (view.same[left] == view.same[right]) & (view.same[left] >= 0)
+        _keep_best(same, both, np.where(is_same, view.rarity[left], 0))
         alike = view.alike(left, right)
         chances: dict[tuple, np.ndarray] = {}
         for n, kind in enumerate(_KINDS):
@@ -239,20 +261,21 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
                 back = view.chance(kind, right, others, works, blended)
                 chances[kind.rare] = (there + back) / 2
             points = chances[kind.rare] - kind.cost * (1 - alike @ np.array(kind.exact, np.float32))
-            if kind.blocks:
-                least = best[n][both].argmin(1)
-                rows = best[n][both]
-                rows[np.arange(len(both)), least] = np.maximum(rows[np.arange(len(both)), least], points)
-                best[n][both] = rows
-            else:
-                kinds[n][both] += points
+            kinds[n][both] += points
             if n == 1:
                 blocks[both, block] = points
-    for n, rows in best.items():
-        kinds[n] = rows.sum(1)
+    kinds.append(same.sum(1) - _CHOICE)
     a, b, blocks, kinds = a[meets], b[meets], blocks[meets], [kind[meets] for kind in kinds]
     total = np.logaddexp.reduce([_news(a, b, kind.astype(np.float64), count) for kind in kinds], 0)
     return Scores(a, b, total, blocks)
+
+
+def _keep_best(rows: np.ndarray, pairs: np.ndarray, points: np.ndarray) -> None:
+    """Put points in the place of a pair's least ones, if they are more."""
+    found = rows[pairs]
+    least = np.arange(len(pairs)), found.argmin(1)
+    found[least] = np.maximum(found[least], points)
+    rows[pairs] = found
 
 
 def _news(a: np.ndarray, b: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
