@@ -147,6 +147,15 @@ def judge(generator: Path, folder: Path, pairs: Path) -> dict:
     return score.score(ids, truth, score.read_pairs(pairs))
 
 
+def listed(folder: Path, pairs: Path) -> tuple[int, int]:
+    """How many copies and how many other pairs the report lists."""
+    with (folder / "truth.csv").open() as file:
+        copies = {frozenset((row["a"], row["b"])) for row in csv.DictReader(file)}
+    with pairs.open(newline="") as file:
+        found = [frozenset((row["a"], row["b"])) in copies for row in csv.DictReader(file) if row["listed"]]
+    return sum(found), len(found) - sum(found)
+
+
 def rows(generator: Path, seeds: Sequence[int], large: Sequence[int], scratch: Path) -> dict[str, dict]:
     """The figures of each tool."""
     tools = {"this kit": ours, **peers()}
@@ -165,6 +174,9 @@ def rows(generator: Path, seeds: Sequence[int], large: Sequence[int], scratch: P
                 said = getattr(error, "stderr", b"") or str(error).encode()
                 print(f"{name}, seed {seed}: failed: {said.decode(errors='replace').strip().splitlines()[-1:]}")
                 continue
+            if name == "this kit":
+                for what, number in zip(("copies", "others"), listed(folder, pairs), strict=True):
+                    found[f"listed {what}, {honest + copies}"].append(number)
             if honest == 30:
                 found["auc"].append(result["auc"])
                 found["ap"].append(result["ap"])
@@ -232,6 +244,10 @@ def main() -> None:
                 sign = "<=" if key.startswith("cpu") else ">="
                 claim = f" (claim: {sign} {claims[key]:g})" if key in claims else ""
                 print(f"  {name:12} {key:22} {statistics.mean(found[key]):.4g}{claim}")
+        for size in (40, 400):
+            if copies := found.get(f"listed copies, {size}"):
+                others = sum(found[f"listed others, {size}"])
+                print(f"  {name:12} listed in {len(copies)} classes of {size}: {sum(copies)} copies, {others} others")
         levels = (f"{level} {sum(found[level])}/{len(found[level])}" for level in LEVELS if found.get(level))
         print(f"  {name:12} caught at 1 % false pairs: {', '.join(levels)}")
     if settings.json:
