@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 
+from autograder.progress import bar
 from autograder.similarity.archive import Added, YearSummary, add, source, unchanged, year_name
 from autograder.similarity.fingerprints import fingerprints
 from autograder.similarity.model import EXTRACTOR_VERSION, BlockKey, BlockText, Scaffold, Work, WorkKey
@@ -34,7 +35,7 @@ def archive_folder(
     """
     year_name(year)  # before minutes are spent on reading
     given = read_scaffold(scaffold)
-    found = read_works(folder, given, year)
+    found = read_works(folder, given, year, progress=bar("reading", "hand-in"))
     # A hand-in that can't be read, or is empty, takes the place of none that could be read last time.
     is_left_out = {work.key: not any(block.text.strip() for block in work.blocks.values()) for work in found}
     works = [work for work in found if not is_left_out[work.key]]
@@ -45,7 +46,7 @@ def archive_folder(
     ]
     digests = {work.key: _digest(work, given) for work in works}
     there = unchanged(path, year, digests, secret)
-    new = fingerprints([work for work in works if work.key not in there], given)
+    new = fingerprints([work for work in works if work.key not in there], given, bar("looking at", "hand-in"))
     sources = {work.key: source_bytes(work) for work in works} if keep_source else None
     return add(path, year, new, sources, secret=secret, digests=digests, known=there), remarks
 

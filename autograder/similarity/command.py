@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from autograder.progress import bar
 from autograder.similarity.beside import read_other_tool
 from autograder.similarity.fingerprints import fingerprints
 from autograder.similarity.model import Comparison
@@ -35,7 +36,7 @@ def report(
         CourseError: something of this can't be read or written, or there is nothing to compare.
     """
     given = read_scaffold(scaffold)
-    works = read_works(submissions, given)
+    works = read_works(submissions, given, progress=bar("reading", "hand-in"))
     readable = [work for work in works if work.blocks]
     if not readable:
         raise CourseError(f"{submissions}: none of the {len(works)} hand-ins has any of the blocks of {scaffold}")
@@ -46,7 +47,9 @@ def report(
         from autograder.similarity.archive import load
 
         archived = load(archive, secret, [work.key.person for work in works])
-    comparison = replace(compare(fingerprints(readable, given), archived, by_key), others=others)
+    prints = fingerprints(readable, given, bar("looking at", "hand-in"))
+    found = compare(prints, archived, by_key, progress=bar("comparing", "block"))
+    comparison = replace(found, others=others)
     shown = dict(by_key)
     if archive is not None:
         from autograder.similarity.archiving import archived_work

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from autograder.progress import Progress
 from autograder.similarity.model import FLOW, STATEMENTS, TOKENS, VIEWS, BlockKey, Fingerprint
 
 CODE_VIEWS = (TOKENS, STATEMENTS, FLOW)
@@ -225,12 +226,13 @@ class _BlockView:
         return -np.log(np.maximum(least, 1) / np.maximum(total, 1)).astype(np.float32)
 
 
-def score_pairs(population: Population, new: np.ndarray) -> Scores:
+def score_pairs(population: Population, new: np.ndarray, progress: Progress = iter) -> Scores:
     """Score the pairs of new works with each other and with the rest, never of the rest with itself.
 
     Args:
         population: all works, in an order that does not depend on how they were given.
         new: (works,) bool.
+        progress: gives the blocks as it is given them, and shows how far that is.
     """
     count, fresh = len(population.works), int(new.sum())
     references = _sample(count, new)
@@ -242,7 +244,7 @@ def score_pairs(population: Population, new: np.ndarray) -> Scores:
     same = np.zeros((len(a), _FEW), np.float32)
     blocks = np.full((len(a), len(population.blocks)), np.nan, np.float32)
     meets = np.zeros(len(a), bool)  # in a block that both have written
-    for block in range(len(population.blocks)):
+    for block in progress(range(len(population.blocks))):
         view = _BlockView(population, block, references)
         both = np.flatnonzero(view.has[a] & view.has[b])
         if not len(both):

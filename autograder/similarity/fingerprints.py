@@ -3,7 +3,7 @@
 import ast
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -11,6 +11,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from autograder.progress import Progress
 from autograder.similarity import flow
 from autograder.similarity.model import VIEWS, BlockKey, Fingerprint, Scaffold, Work
 from autograder.similarity.places import Places, find_places
@@ -84,25 +85,31 @@ class Extractor:
         return result
 
 
-def fingerprints(works: Sequence[Work], scaffold: Scaffold) -> list[Fingerprint]:
+def fingerprints(works: Sequence[Work], scaffold: Scaffold, progress: Progress = iter) -> list[Fingerprint]:
     """The fingerprints of works, in their order. One that makes trouble has no features; the rest goes on.
 
     Of thousands of works each core takes some.
+
+    Args:
+        works: of any size.
+        scaffold: what they began with.
+        progress: gives the works, or parcels of them, as it is given them, and shows how far that is.
     """
     jobs = min(_cores(), MOST_JOBS)
     if len(works) < MANY_WORKS or jobs < 2:
-        return _serial(works, scaffold)
+        return _serial(progress(works), scaffold)
     parts = [works[at : at + CHUNK] for at in range(0, len(works), CHUNK)]
     try:
         # A fresh interpreter each: a fork would copy the locks of whatever threads there are.
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            done = list(pool.map(_serial, parts, [scaffold] * len(parts)))
+            pending = [pool.submit(_serial, part, scaffold) for part in parts]
+            done = [parcel.result() for parcel in progress(pending)]
     except (BrokenProcessPool, OSError):
-        return _serial(works, scaffold)
+        return _serial(progress(works), scaffold)
     return [fingerprint for part in done for fingerprint in part]
 
 
-def _serial(works: Sequence[Work], scaffold: Scaffold) -> list[Fingerprint]:
+def _serial(works: Iterable[Work], scaffold: Scaffold) -> list[Fingerprint]:
     extractor = Extractor(scaffold)
     result = []
     for work in works:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from autograder.progress import Progress
 from autograder.similarity import alarms
 from autograder.similarity.compare import Population, Scores, score_pairs
 from autograder.similarity.model import (
@@ -66,6 +67,7 @@ def compare(
     archived: Sequence[Fingerprint] = (),
     works: Mapping[WorkKey, Work] | None = None,
     cutoff: float = alarms.CUTOFF,
+    progress: Progress = iter,
 ) -> Comparison:
     """Compare new works with each other and with archived ones, never archived ones with each other.
 
@@ -74,6 +76,7 @@ def compare(
         archived: earlier years'; what has `holders`, as `archive.Archive` has, is asked for the nearest only.
         works: the new works themselves, for remarks and for what traces look like.
         cutoff: pairs with at most so many expected false alarms are listed.
+        progress: gives the blocks as it is given them, and shows how far that is.
     Raises:
         CourseError: fewer than two works, an id twice, or fingerprints of another extractor version.
     """
@@ -83,7 +86,7 @@ def compare(
     old, num_old = _nearest(fresh, archived)
     population = Population([*fresh, *old])
     is_new = np.arange(len(population.works)) < len(fresh)
-    scores = score_pairs(population, is_new)
+    scores = score_pairs(population, is_new, progress)
     crosses = ~is_new[scores.b]
     whole = len(fresh) * (len(fresh) - 1) // 2 + len(fresh) * num_old
     same = np.array(

@@ -89,12 +89,12 @@ def test_a_folder_is_archived_listed_and_forgotten(course, capsys):
 
 def test_what_is_there_is_not_read_again(course, monkeypatch):
     asked = []
-    monkeypatch.setattr(archiving, "fingerprints", lambda works, scaffold: asked.append(len(works)) or [])
+    monkeypatch.setattr(archiving, "fingerprints", lambda works, *_: asked.append(len(works)) or [])
     whole = (course / "a.db", "2024", course / "2024", course / "scaffold")
     assert archiving.archive_folder(*whole)[0] == Added(0, 0, 0)
     monkeypatch.undo()
     assert archiving.archive_folder(*whole)[0] == Added(4, 0, 0)
-    monkeypatch.setattr(archiving, "fingerprints", lambda works, scaffold: asked.append(len(works)) or [])
+    monkeypatch.setattr(archiving, "fingerprints", lambda works, *_: asked.append(len(works)) or [])
     assert archiving.archive_folder(*whole) == (Added(0, 0, 4), [])
     assert asked == [4, 0]
 
