@@ -9,7 +9,7 @@ import functools
 import re
 from collections.abc import Callable
 
-LEAST_LENGTH = 5
+LEAST_LENGTH, MOST_LENGTH = 5, 24
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _ENDINGS = ("s", "es", "ed", "d", "ing", "ly", "al", "ally", "ion", "ions", "able", "ment")
 
@@ -99,7 +99,7 @@ def is_misspelt(word: str, scaffold: frozenset[str]) -> bool:
         word: letters only.
         scaffold: the scaffold's words, in lower case.
     """
-    if len(word) < LEAST_LENGTH or not word.isascii() or word in scaffold or _is_known(word):
+    if not LEAST_LENGTH <= len(word) <= MOST_LENGTH or not word.isascii() or word in scaffold or _is_known(word):
         return False
     return _is_nearly_known(word) or _is_near(word, scaffold, scaffold.__contains__)
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import textwrap
+import time
 from collections import Counter
 
 import pytest
@@ -220,12 +221,20 @@ def test_code_that_is_no_python_falls_back_to_tokens():
         "x = '" + "\\" * 50_000,
         "\0\x01\ud800 = 3",
         "z = x[" * 40 + "0" + "]" * 40,
+        "# " + "a" * 90_000,
+        "# " + " ".join(f"calcualte{n} wieghts" for n in range(9_000)),
+        "z = x\n" + "".join("    " * n + f"for a{n} in range(12):\n" for n in range(6)) + "    " * 6 + "z = z * x + z",
+        "z = x\nfor k in range(10 ** 18):\n    z = z + k",
+        "z = x\nfor k in range(1e999 - 1e999):\n    z = z + k",
+        "s = nn.Sequential()\ns.append(s)\nz = s(x)",
     ],
-    ids=range(16),
+    ids=range(22),
 )
 def test_hostile_code_costs_little_and_breaks_nothing(code):
+    began = time.process_time()
     found, _, _ = features(code, PLACE, frozenset())
     assert set(found) == set(VIEWS)
+    assert time.process_time() - began < 20  # CPU time, of what takes a second
 
 
 @given(st.text(max_size=300))
