@@ -42,7 +42,7 @@ from autograder.similarity.model import (
 from autograder.similarity.slips import slip_nats
 from coursekit.errors import CourseError
 
-NEXT_FEW = 25  # pairs below the cut-off that are shown with all that is known of them
+NEXT_FEW, NEXT_SHARE = 25, 0.01  # pairs below the cut-off, of works, that are shown with all that is known of them
 MOST_PAIRS = 600  # with all that is known; the rest stands in the table
 MOST_MATCHES = 150  # of one pair
 LEAST_BITS = 0.5  # of a match
@@ -105,7 +105,7 @@ def compare(
         is_listed = expected[at] <= cutoff and not same[at]
         if not is_listed and (a, b) not in traces:
             later += 1
-            if later > NEXT_FEW:
+            if later > max(NEXT_FEW, NEXT_SHARE * len(fresh)):
                 continue
         if len(chosen) < MOST_PAIRS:
             chosen.append(int(at))
