@@ -93,7 +93,8 @@ def compare(
         [_same(population.works[a], population.works[b]) for a, b in zip(scores.a, scores.b, strict=True)], bool
     )
     calibration = alarms.fit(scores.score[~same], crosses[~same], whole)
-    nats = calibration.nats(scores.score) + slip_nats(population.works, is_new, scores.a, scores.b, whole)
+    by_code = calibration.nats(scores.score)
+    nats = by_code + slip_nats(population.works, is_new, scores.a, scores.b, whole)
     nats = np.round(np.maximum(nats, 0), 6)  # so that no last bit of a machine's decides an order
     expected = calibration.expected(nats)
     similarity = np.round(alarms.similarity(nats), 6)
@@ -155,7 +156,7 @@ def compare(
         table,
         cutoff,
         calibration.says,
-        _own_shares(population, scores, order, is_new, expected <= cutoff, same, shared),
+        _own_shares(population, scores, order, is_new, calibration.expected(by_code) <= cutoff, same, shared),
         fresh[0].scaffold,
         tuple(remarks),
     )

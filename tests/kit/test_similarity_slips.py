@@ -129,6 +129,9 @@ def test_two_works_that_share_nothing_but_misspelt_words_are_listed(tmp_path):
     assert best.view == SLIPS
     line = (tmp_path / "subs" / "s003" / "net.py").read_text().split("\n")[best.lines_a[0] - 1]
     assert line.strip() == TYPO
+    # That they are listed makes nobody else's code out of what they wrote as many do.
+    before = compared(write_class(tmp_path / "before", honest(40)))
+    assert {own.key: own.share for own in found.own} == {own.key: own.share for own in before.own}
 
 
 def renamed(number: int) -> str:

@@ -281,9 +281,9 @@ def _beside(comparison: Comparison, pages: Pages) -> str:
             )
         found = len(listed & set(ranked[: len(listed)]))
         says = (
-            f"<p>{escape(tool.name)} knows {counted(len(ranked), 'pair')}. Of the {len(listed):,} listed here, "
-            f"{found:,} are among its first {len(listed):,}. Below: all of them that it knows, and the first "
-            f"{len(others):,} that are not listed here.</p>"
+            f"<p>{escape(tool.name)} knows {counted(len(ranked), 'pair')}; its first {len(listed):,} have {found:,} of "
+            f"the {len(listed):,} listed here. Below: those of them that it knows, and the first {len(others):,} that "
+            "are not listed here.</p>"
         )
         if tool.unknown:
             names = ", ".join(tool.unknown[:_MOST_OF_ONE])
