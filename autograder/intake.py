@@ -1,7 +1,7 @@
 """A folder of hand-ins → one row for every student, each with a tree that can be graded, or the reason why not."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,6 +12,7 @@ from autograder.course import IntakeLimits
 from autograder.layout import Layout, names_in_short, read_layout
 from autograder.names import folder_name
 from autograder.overlay import overlay
+from autograder.progress import Progress
 from autograder.sources import HandIn, Source, find_hand_ins
 from autograder.summaries import FILE_BYTES, SummaryError, is_same_summary, make_summary
 from code_analyze.summary import visible
@@ -65,7 +66,7 @@ def take_in(
     scaffold: Mapping[str, bytes],
     limits: IntakeLimits,
     scratch: Path,
-    progress: Callable[[Sequence[HandIn]], Iterable[HandIn]] = iter,
+    progress: Progress = iter,
 ) -> list[Submission]:
     """Unpack every hand-in of a folder and lay it over the scaffold. Nothing that one of them holds stops the others.
 

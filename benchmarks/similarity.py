@@ -25,7 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from process_tree import run
+from process_tree import Used, run
 
 ROOT = Path(__file__).resolve().parents[1]
 Tool = Callable[[Path], tuple[Path, float]]  # a class -> its pairs, CPU seconds
@@ -82,11 +82,6 @@ new lib.Dolos({ language: "python", ...JSON.parse(options) }).analyzePaths([...o
   writeFileSync(out, ["a,b,similarity", ...report.allPairs().map(row)].join("\\n"));
 });
 """
-OURS = """
-import sys
-from autograder.__main__ import main
-main(["similarity", sys.argv[1], "--scaffold", sys.argv[2], "--out", sys.argv[3]])
-"""
 
 
 def make_class(generator: Path, folder: Path, seed: int, honest: int, copies: int) -> Path:
@@ -95,9 +90,15 @@ def make_class(generator: Path, folder: Path, seed: int, honest: int, copies: in
     return folder
 
 
+def similarity(folder: Path, *options: object, fair: bool = False) -> Used:
+    """Write this kit's report on a class into its folder."""
+    command = [sys.executable, "-m", "autograder", "similarity", folder / "subs", "--scaffold", folder / "scaffold"]
+    return run([*command, "--out", folder / "report", *options], ROOT, fair=fair)
+
+
 def ours(folder: Path) -> tuple[Path, float]:
-    used = run([sys.executable, "-c", OURS, folder / "subs", folder / "scaffold", folder / "report"], ROOT)
-    return folder / "report" / "pairs.csv", used.cpu_s
+    cpu_s = similarity(folder).cpu_s
+    return folder / "report" / "pairs.csv", cpu_s
 
 
 def peers() -> dict[str, Tool]:
@@ -107,7 +108,7 @@ def peers() -> dict[str, Tool]:
     commands = {
         "compare50": ([python, "-c", "import compare50"], [python, "-c", COMPARE50]),
         "copydetect": ([python, "-c", "import copydetect"], [python, "-c", COPYDETECT]),
-        "Dolos": (["node", "-e", f"{FIND_DOLOS}", dolos], ["node", "-e", FIND_DOLOS + DOLOS, dolos, "{}"]),
+        "Dolos": (["node", "-e", FIND_DOLOS, dolos], ["node", "-e", FIND_DOLOS + DOLOS, dolos, "{}"]),
         "Dolos 15/1": ([], ["node", "-e", FIND_DOLOS + DOLOS, dolos, '{"kgramLength": 15, "kgramsInWindow": 1}']),
     }
     tools: dict[str, Tool] = {}
@@ -193,8 +194,7 @@ def rows(generator: Path, seeds: Sequence[int], large: Sequence[int], scratch: P
 def huge(generator: Path, count: int, scratch: Path) -> None:
     """Time and memory for one class of thousands."""
     folder = make_class(generator, scratch / "huge", 1, count - 20, 20)
-    command = [sys.executable, "-c", OURS, folder / "subs", folder / "scaffold", folder / "report"]
-    used = run(command, ROOT, fair=True)
+    used = similarity(folder, fair=True)
     print(
         f"a class of {count:,}, all pairs, on {os.cpu_count()} cores: {used.wall_s:.0f} s, {used.cpu_s:.0f} s of CPU, "
         f"{used.memory / 1e6:,.0f} MB at most (claim: 120 s on 2 cores, 2 GB)"
@@ -205,11 +205,10 @@ def archived(generator: Path, count: int, scratch: Path) -> None:
     """Time, memory and size where a class of 40 is compared with thousands of an earlier year."""
     old = make_class(generator, scratch / "old", 2, count, 0)
     new = make_class(generator, scratch / "new", 3, 30, 10)
-    kept, program = scratch / "archive.db", [sys.executable, "-m", "autograder"]
-    adding = [*program, "archive", "add", "2025", old / "subs", "--scaffold", old / "scaffold", "--archive", kept]
-    add = run(adding, ROOT, fair=True)
-    command = [*program, "similarity", new / "subs", "--scaffold", new / "scaffold"]
-    used = run([*command, "--archive", kept, "--out", new / "report"], ROOT, fair=True)
+    kept = scratch / "archive.db"
+    command = [sys.executable, "-m", "autograder", "archive", "add", "2025", old / "subs"]
+    add = run([*command, "--scaffold", old / "scaffold", "--archive", kept], ROOT)
+    used = similarity(new, "--archive", kept, fair=True)
     print(
         f"{count:,} archived: {add.wall_s:.0f} s, {kept.stat().st_size / 1e6:.1f} MB; 40 new against them: "
         f"{used.cpu_s:.1f} s of CPU, {used.memory / 1e6:,.0f} MB at most (claim: 20 MB; 5 s, 500 MB)"

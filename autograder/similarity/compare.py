@@ -5,8 +5,8 @@ it is (Jaccard, with -log of its frequency as weight). How much that says depend
 of them is as like to somebody else takes the place of a percentage, so a block that everybody writes alike says
 nothing. A copy is alike in every block (`_KINDS`: in what is computed, in statements and tokens, or in both), and what
 is not alike speaks against it; or it is the same but for names and layout in a few (`_FEW`), which says the more, the
-fewer pairs share something as rare in that block. From each the usual distance to a work's nearest
-others is taken: where a work has many that are like it, one more is no news (`_news`).
+fewer pairs share something as rare in that block. From each the usual distance to a work's nearest others is taken:
+where a work has many that are like it, one more is no news (`_news`).
 """
 
 from collections import defaultdict

@@ -78,8 +78,7 @@ class Extractor:
         if context is not None and context in self._cache:
             return self._cache[context]
         found, made, weights = features(text, place, self.places.vocabulary, known, helpers)
-        result = ([sorted(set(found[view])) for view in VIEWS], made, weights)
-        result = ([_once(found) for found in result[0]], made, weights)
+        result = ([_once(sorted(set(found[view]))) for view in VIEWS], made, weights)
         if context is not None and len(self._cache) < _CACHED:
             self._cache[context] = result
         return result

@@ -5,7 +5,7 @@ Nothing of a student's is executed, no link is followed, and whatever a hand-in 
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from autograder.archives import ArchiveError, unpack
 from autograder.course import IntakeLimits
 from autograder.layout import names_in_short
 from autograder.names import ARCHIVE_SUFFIXES
+from autograder.progress import Progress
 from autograder.similarity.files import HandedIn, read_files
 from autograder.similarity.model import (
     THIS_YEAR,
@@ -82,7 +83,7 @@ def read_works(
     scaffold: Scaffold,
     year: str = THIS_YEAR,
     limits: IntakeLimits = LIMITS,
-    progress: Callable[[Sequence[HandIn]], Iterable[HandIn]] = iter,
+    progress: Progress = iter,
 ) -> list[Work]:
     """Read every hand-in of a folder; of several of one person the newest counts.
 

@@ -176,8 +176,7 @@ def _pairs(pairs: Sequence[Pair], pages: Pages, blocks: Sequence[BlockKey], name
 
 def _row(rank: int, pair: Pair, pages: Pages, blocks: Sequence[BlockKey]) -> str:
     found = heat.fired(pair)
-    address = pages.get((pair.a, pair.b))
-    names = [f'<a href="{address}">{label(key, 40)}</a>' if address else label(key, 40) for key in (pair.a, pair.b)]
+    names = _linked((pair.a, pair.b), pages)
     traces = {trace.kind: trace for trace in pair.traces}
     cells = [
         f"<td class=number data-of=rank data-value={rank}>{rank}</td>",
@@ -191,6 +190,12 @@ def _row(rank: int, pair: Pair, pages: Pages, blocks: Sequence[BlockKey]) -> str
     who = escape(f"{pair.a.label} {pair.b.label}".lower()[:200])
     data = f'data-fired="{heat.tokens(found, blocks)}" data-year="{escape(pair.b.year)}" data-who="{who}"'
     return f"<tr {data}>{''.join(cells)}</tr>"
+
+
+def _linked(pair: tuple[WorkKey, WorkKey], pages: Pages) -> list[str]:
+    """The names of two, which lead to their page where they have one."""
+    address = pages.get(pair)
+    return [f'<a href="{address}">{label(key, 40)}</a>' if address else label(key, 40) for key in pair]
 
 
 def marks(names: Sequence[str]) -> str:
@@ -259,6 +264,8 @@ def _own_shares(own: Sequence[OwnShare], pages: Pages, blocks: Sequence[BlockKey
 
 def _beside(comparison: Comparison, pages: Pages) -> str:
     """What other tools say: of the pairs that are listed here, and what they rank high and this does not."""
+    if not comparison.others:
+        return ""
     ours = {(a, b): (rank, expected) for rank, (a, b, _, expected) in enumerate(comparison.table, 1)}
     listed = {(pair.a, pair.b) for pair in comparison.listed}
     parts = []
@@ -269,8 +276,7 @@ def _beside(comparison: Comparison, pages: Pages) -> str:
         rows = []
         for pair in [*sorted(listed & set(places), key=places.get), *others]:
             rank, expected = ours.get(pair, (None, math.inf))
-            address = pages.get(pair)
-            names = [f'<a href="{address}">{label(key, 40)}</a>' if address else label(key, 40) for key in pair]
+            names = _linked(pair, pages)
             rows.append(
                 f'<tr><td>{names[0]}</td><td>{names[1]}</td><td class=number data-value="{places[pair]}">'
                 f'{places[pair]:,}</td><td class=number data-value="{tool.similarity[pair]:.6g}">'
