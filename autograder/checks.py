@@ -13,8 +13,16 @@ class Wrong(Exception):
     """The student's numbers are not the expected ones; the message says so in one sentence."""
 
 
+class Missing(Wrong):
+    """A part is missing without which a model is not the one that was asked for."""
+
+
 class Waits(Exception):
-    """A check can't run because another one has failed; the message is that one's points id."""
+    """A check can't be made because of what another one has found; the message is that one's points id."""
+
+
+class NotLookedAt(Exception):
+    """A check could not compare anything, so that it is neither passed nor failed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -25,35 +33,40 @@ class Check:
         title: a sentence that holds for right code; it may hold names of the check's parameters in braces.
         points: the id of its points, likewise.
         probe: whose findings it is given as `submission` and `reference`.
-        after: checks that must have passed, all instances of them.
+        needed_for_fid: whether a project that does not pass it gets no points for its FID.
     """
 
     title: str
     points: str
     probe: str
-    after: tuple[Callable, ...]
+    needed_for_fid: bool = False
 
 
-def check(
-    title: str, points: str, probe: str, after: Callable | tuple[Callable, ...] = ()
-) -> Callable[[Callable], Callable]:
-    """Make a pytest function a check; the arguments are those of `Check`."""
+def check(title: str, points: str, probe: str, needed_for_fid: bool = False) -> Callable[[Callable], Callable]:
+    """Make a pytest function a check; the arguments are those of `Check`.
+
+    Each check is judged by itself: what another one finds wrong is taken as it is, so that no mistake is paid for
+    twice, and none hides another.
+    """
 
     def declare(function: Callable) -> Callable:
-        function.check = Check(title, points, probe, after if isinstance(after, tuple) else (after,))
+        function.check = Check(title, points, probe, needed_for_fid)
         function.__test__ = True  # pytest collects it, though its name is a noun
         return function
 
     return declare
 
 
-def fail(sentence: str) -> None:
+def fail(sentence: str, missing: bool = False) -> None:
     """Fail the check.
 
+    Args:
+        sentence: what is wrong, in words that a student can act upon.
+        missing: whether a part is missing without which a model is not the one that was asked for.
     Raises:
-        Wrong: always.
+        Wrong, Missing: always.
     """
-    raise Wrong(sentence)
+    raise (Missing if missing else Wrong)(sentence)
 
 
 def mistake(got: np.ndarray | float, wrong: np.ndarray | float, sentence: str) -> None:

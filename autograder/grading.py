@@ -175,19 +175,17 @@ def _gather(
 def _judge(store: Store, rows: Sequence[_Row], course: Course, jobs: int) -> None:
     """Judge all evidence; the reference's first, which must be right."""
     wanted = [row for row in rows if not row.fault]
-    judges, points = _judges(jobs), dict(course.points)
+    judges = _judges(jobs)
     try:
-        first = judges.submit(judge, store.evidence, REFERENCE, PROJECTS, points).result()
+        first = judges.submit(judge, store.evidence, REFERENCE, PROJECTS).result()
         _check_points(first, course)
-        pending = {
-            judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects, points): row for row in wanted
-        }
+        pending = {judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects): row for row in wanted}
         for future in _as_completed(pending, "judging", total=len(pending)):
             row = pending.pop(future)
             try:
                 row.verdicts = future.result()
             except BrokenProcessPool:
-                _judge_alone(store, row, points)
+                _judge_alone(store, row)
             except JudgeError as error:
                 row.fault = f"not graded, a fault of the graders: {error}"
     except JudgeError as error:
@@ -196,11 +194,11 @@ def _judge(store: Store, rows: Sequence[_Row], course: Course, jobs: int) -> Non
         judges.shutdown(wait=False, cancel_futures=True)
 
 
-def _judge_alone(store: Store, row: _Row, points: Mapping[str, float]) -> None:
+def _judge_alone(store: Store, row: _Row) -> None:
     """Judge one submission in a process that no other can take along."""
     with _judges(1) as judges:
         try:
-            row.verdicts = judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects, points).result()
+            row.verdicts = judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects).result()
         except (BrokenProcessPool, JudgeError) as error:
             row.fault = f"not graded, a fault of the graders: {error}"
 
@@ -321,7 +319,7 @@ def _grade(row: _Row, course: Course) -> Grade:
 
 def _result(verdict: Verdict, course: Course) -> CheckResult:
     most = course.points[verdict.id]
-    given = round(most * verdict.share, 6)
+    given = most if verdict.passed else 0
     return CheckResult(verdict.id, verdict.title, verdict.passed, given, most, visible_lines(verdict.message))
 
 

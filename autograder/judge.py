@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,14 +29,14 @@ class Verdict:
         id: of the check.
         title: the sentence that holds for right code.
         passed: None for a check that could not be made, or is not to be made.
-        share: of its points that it gives.
-        message: what is wrong, what is waited for, or a remark.
+        blocks_fid: whether its project gets no points for the FID because of it.
+        message: what is wrong, why it was not made, or a remark.
     """
 
     id: str
     title: str
     passed: bool | None
-    share: float
+    blocks_fid: bool
     message: str
 
 
@@ -47,14 +47,13 @@ class JudgeError(Exception):
     """The graders themselves failed. The message is one line."""
 
 
-def judge(evidence: Path, name: str, projects: Sequence[str], points: Mapping[str, float]) -> list[Verdict]:
+def judge(evidence: Path, name: str, projects: Sequence[str]) -> list[Verdict]:
     """Judge one submission's evidence against the reference's.
 
     Args:
         evidence: the folder with `inputs/`, `reference/` and, under its name, the submission's.
         name: of the submission's folder in it.
         projects: those that were handed in.
-        points: check -> its points, by which the shares of checks that wait are weighed.
     Returns:
         what each of the checks said, in the graders' order.
     Raises:
@@ -70,16 +69,13 @@ def judge(evidence: Path, name: str, projects: Sequence[str], points: Mapping[st
     with TemporaryDirectory() as scratch:
         results = Path(scratch, "results.json")
         given = ["--evidence", str(evidence), "--evidence-of", name, "--projects", ",".join(projects)]
-        weights = Path(scratch, "points.json")
-        weights.write_text(json.dumps(dict(points)), encoding="utf-8")
-        given += ["--points", str(weights)]
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             status = pytest.main([str(GRADERS), *off, *settings, *given, "--results", str(results)])
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not results.is_file():
             last = said.getvalue().strip().splitlines()[-1:] or ["no reason given"]
             raise JudgeError(f"pytest ended with {status!r}: {last[0]}")
         rows = json.loads(results.read_text(encoding="utf-8"))
-    return [Verdict(row["id"], row["title"], row["passed"], row["share"], row["message"]) for row in rows]
+    return [Verdict(row["id"], row["title"], row["passed"], row["blocks_fid"], row["message"]) for row in rows]
 
 
 def _limit() -> None:

@@ -108,6 +108,11 @@ class Network:
         found = self._found[index]
         return [] if found is None else self.normed[found]
 
+    def has(self, index: int) -> bool:
+        """Whether there is a layer in the place of a row, right or wrong, that was seen to compute what it says."""
+        found = self._found[index]
+        return found is not None and self.layers[found].get(SEEN, True)
+
     def is_right(self, index: int) -> bool:
         """Whether the layer of a row is there, and as the row asks."""
         try:

@@ -1,7 +1,7 @@
 """The graders: `python -m pytest tests/hidden --submission FOLDER_OR_ZIP`.
 
-They judge evidence and import nothing of the student's. A check that fails says in one sentence what is wrong; what
-can't be judged because of it is skipped, and says which check it waits for.
+They judge evidence and import nothing of the student's. A check that fails says in one sentence what is wrong. One that
+can't be made is skipped and gives no points: it says which check has told why, or what could not be looked at.
 
 Options: `--submission` is a hand-in's zip, or a folder that holds VAE and GAN, or one that holds `codes` with them
 (default: the reference solution, which alone is run without a sandbox); `--seed N` of the inputs; `--evidence FOLDER`
@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from autograder import evidence
-from autograder.checks import Check, Waits, Wrong
+from autograder.checks import Check, Missing, NotLookedAt, Waits, Wrong
 from autograder.course import COURSE_FILE, read_course
 from autograder.credible import load_both
-from autograder.evidence import Evidence, Failure, Findings, NotSeen
+from autograder.evidence import Evidence, Failure, NotSeen
 from autograder.intake import take_in
 from autograder.scaffold import build_scaffold
 from coursekit.errors import CourseError
@@ -32,14 +32,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "reference_solution"
 KEPT_HERE = "submission"  # what this gathers itself, in the folder that --evidence names
 NOT_HANDED_IN = "not handed in, and optional"
-OWN_FAULT = "the graders' own fault"
+NOT_LOOKED_AT = "not looked at"
 # The smallest pieces of code first, so that what stops one of them is told where it belongs.
 ORDER = ("vae_reparameterize", "vae_losses", "vae_layers", "vae_forward", "vae_step", "gan_generator", "gan_step")
 
 POINTS = pytest.StashKey[dict[str, float]]()
 RESULTS = pytest.StashKey[dict[str, dict]]()
 TOLD = pytest.StashKey[dict[tuple[str, str], str]]()
-EVIDENCE = pytest.StashKey[tuple[Evidence, Evidence]]()
 CODES = pytest.StashKey[Path]()
 HANDED_IN = pytest.StashKey[list[str]]()
 
@@ -87,22 +86,8 @@ def unpacked(hand_in: Path, scratch: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What another check waits for comes before it."""
+    """Sort the checks by their probes; within a file they stay as they are written."""
     items.sort(key=lambda item: ORDER.index(item.function.check.probe))
-    by_function: dict[Callable, list[pytest.Item]] = {}
-    for item in items:
-        by_function.setdefault(item.function, []).append(item)
-    ordered: dict[pytest.Item, None] = {}
-
-    def add(item: pytest.Item) -> None:
-        for function in item.function.check.after:
-            for earlier in by_function.get(function, ()):
-                add(earlier)
-        ordered.setdefault(item)
-
-    for item in items:
-        add(item)
-    items[:] = ordered
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +103,7 @@ def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         if config.getoption("evidence_of") != KEPT_HERE:
             pytest.exit(f"--evidence {folder}: no {', '.join(missing[config.getoption('evidence_of')])} in it", 3)
         collect(config, folder, {side: (sides[side], missing[side]) for side in sides})
-    config.stash[EVIDENCE] = both = load_both(folder, config.getoption("evidence_of"), probes)
-    return both
+    return load_both(folder, config.getoption("evidence_of"), probes)
 
 
 def collect(config: pytest.Config, folder: Path, wanted: Mapping[str, tuple[Path, list[str]]]) -> None:
@@ -146,7 +130,7 @@ def reference(request: pytest.FixtureRequest, graded):
     """What the check's probe saw of the reference."""
     found = graded[1][request.function.check.probe]
     if found.failures:
-        pytest.fail(f"{OWN_FAULT}: the reference stops in {found.probe}: {found.failures}", pytrace=False)
+        pytest.fail(f"the reference stops in {found.probe}: {found.failures}", pytrace=False)
     return found
 
 
@@ -163,14 +147,8 @@ def remark(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    check: Check = item.function.check
-    results = item.config.stash[RESULTS]
-    if project_of(check.probe) not in item.config.stash[HANDED_IN]:
+    if project_of(item.function.check.probe) not in item.config.stash[HANDED_IN]:
         pytest.skip(NOT_HANDED_IN)
-    for function in check.after:
-        for points_id, result in results.items():
-            if result["function"] is function and result["passed"] is not True:
-                pytest.skip(f"waits for {points_id}: {result['title']}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -180,45 +158,50 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     try:
         return (yield)
     except Wrong as wrong:
-        sentence, earlier = str(wrong), None
+        failed, skipped = str(wrong), ""
+        if isinstance(wrong, Missing):
+            pyfuncitem.user_properties.append(("missing", True))
     except Waits as waits:
-        sentence, earlier = "", str(waits)
+        failed, skipped = "", f"waits for {waits}"
+    except NotLookedAt as unseen:
+        failed, skipped = "", f"{NOT_LOOKED_AT}: {unseen}"
     except NotSeen as unseen:
         failure = unseen.failure or Failure("NotSeen", f"nothing was seen of {unseen}")
-        sentence, earlier = failure.sentence(), told.setdefault(failure.cause, points_id)
-    except Exception as error:
-        sentence, earlier = f"{OWN_FAULT}: {type(error).__name__}: {error}", None
+        failed, earlier = failure.sentence(), told.setdefault(failure.cause, points_id)
+        skipped = "" if earlier == points_id else f"waits for {earlier}"
+    except Exception as error:  # such as numbers that nobody has thought of
+        failed, skipped = "", f"{NOT_LOOKED_AT}, and a TA has to look: {type(error).__name__}: {error}"
     # Out of the except clauses: pytest would show both exceptions, one after the other.
-    if earlier not in (None, points_id):
-        pytest.skip(f"waits for {earlier}")
-    pytest.fail(sentence, pytrace=False)
+    if skipped:
+        pytest.skip(skipped)
+    pytest.fail(failed, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-    """Note the result of each check; one that waits has neither passed nor failed."""
+    """Note the result of each check; one that was not made has neither passed nor failed, and gives nothing."""
     report = yield
     points_id, title = named(item)
     if report.when == "call" or not report.passed:
-        most = item.config.stash[POINTS].get(points_id, 1)
-        share = share_of(item) if report.skipped else float(report.passed)
-        remarks = " ".join(text for kind, text in item.user_properties if kind == "remark")
-        message = remarks
+        properties = item.user_properties
+        message = " ".join(text for kind, text in properties if kind == "remark")
         if report.skipped:
             message = report.longrepr[2].removeprefix("Skipped: ")
         elif report.failed and report.when == "call":
             message = report.longreprtext
         elif report.failed:
-            message = f"{OWN_FAULT}: {call.excinfo.typename}: {call.excinfo.value}"
+            message = f"{NOT_LOOKED_AT}, and a TA has to look: {call.excinfo.typename}: {call.excinfo.value}"
+        passed = None if report.skipped or message.startswith(NOT_LOOKED_AT) else report.passed
+        most = item.config.stash[POINTS].get(points_id, 1)
+        is_needed = item.function.check.needed_for_fid or ("missing", True) in properties
         item.config.stash[RESULTS].setdefault(
             points_id,
             {
-                "function": item.function,
                 "id": points_id,
                 "title": title,
-                "passed": None if report.skipped or message.startswith(OWN_FAULT) else report.passed,
-                "share": share,
-                "points": round(most * share, 6),
+                "passed": passed,
+                "blocks_fid": is_needed and passed is not True,
+                "points": most if passed else 0,
                 "max_points": most,
                 "message": message,
             },
@@ -226,39 +209,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
     return report
 
 
-def share_of(item: pytest.Function) -> float:
-    """What a check that waits gives, so that one mistake is not paid for twice: as much as what it builds upon does.
-
-    Nothing, where the student's code did not come to the end of the check's own probe.
-    """
-    check: Check = item.function.check
-    both = item.config.stash.get(EVIDENCE, None)
-    if both is None or not came_to_its_end(both[0][check.probe], both[1][check.probe]):
-        return 0.0
-    below = built_upon(check)
-    results = [one for one in item.config.stash[RESULTS].values() if one["function"] in below]
-    most = sum(one["max_points"] for one in results)
-    return sum(one["points"] for one in results) / most if most else 0.0
-
-
-def came_to_its_end(found: Findings, reference: Findings) -> bool:
-    """Whether nothing has stopped a probe, and all that it looks at was seen, the layers of a network apart."""
-    missing = [name for name in {**reference.arrays, **reference.facts} if name not in {**found.arrays, **found.facts}]
-    return not found.failures and all(name[0].isdigit() for name in missing)
-
-
-def built_upon(check: Check) -> set[Callable]:
-    """All checks that must have passed before this one, and before those."""
-    return {below for function in check.after for below in (function, *built_upon(function.check))}
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("results")
     if path:
-        results = [
-            {name: value for name, value in result.items() if name != "function"}
-            for result in session.config.stash[RESULTS].values()
-        ]
+        results = list(session.config.stash[RESULTS].values())
         path.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 

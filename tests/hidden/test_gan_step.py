@@ -49,18 +49,13 @@ def d_accumulates(submission, inputs, halves):
         fail("D's gradient is not made of −log D(x) and −log(1 − D(G(z))), averaged over the batch")
 
 
-@check("The real half of D's step minimises −log D(x)", points="gan.d_real_half", probe="gan_step", after=d_accumulates)
+@check("The real half of D's step minimises −log D(x)", points="gan.d_real_half", probe="gan_step")
 def d_real_half(submission, halves):
     shares, _ = shares_of(submission["gradient.D"], halves)
     judge_half("real", shares["real", REAL], shares["real", FAKE], "the real batch has the label of fakes, 0")
 
 
-@check(
-    "The fake half of D's step minimises −log(1 − D(G(z)))",
-    points="gan.d_fake_half",
-    probe="gan_step",
-    after=d_accumulates,
-)
+@check("The fake half of D's step minimises −log(1 − D(G(z)))", points="gan.d_fake_half", probe="gan_step")
 def d_fake_half(submission, halves):
     shares, _ = shares_of(submission["gradient.D"], halves)
     judge_half("fake", shares["fake", FAKE], shares["fake", REAL], "the fakes have the label of real images, 1")
@@ -70,7 +65,6 @@ def d_fake_half(submission, halves):
     "D's weights after its update are the reference's",
     points="gan.d_update",
     probe="gan_step",
-    after=(d_real_half, d_fake_half),
 )
 def d_update(submission, inputs):
     judge_update("D", submission, inputs)
@@ -80,6 +74,7 @@ def d_update(submission, inputs):
     "A training step comes to its end, with one update of each player, and both left in training mode",
     points="gan.one_step_each",
     probe="gan_step",
+    needed_for_fid=True,
 )
 def one_step_each(submission):
     if "gradient.G" not in submission:
@@ -96,7 +91,7 @@ def one_step_each(submission):
             fail(f"the step leaves {player} in evaluation mode, in which the next one goes on: call train() again")
 
 
-@check("No gradient of D's step is in G's update", points="gan.no_leak", probe="gan_step", after=one_step_each)
+@check("No gradient of D's step is in G's update", points="gan.no_leak", probe="gan_step")
 def no_leak(submission, answers, halves, inputs, remark):
     got, right = submission["gradient.G"], answers.gradients["right"]
     leak = halves.to_G
@@ -107,12 +102,7 @@ def no_leak(submission, answers, halves, inputs, remark):
         remark("Remark: block 2 does not detach the fakes from G; that costs time, and is no fault otherwise.")
 
 
-@check(
-    "G's step minimises −log D(G(z)), judged by the D just updated",
-    points="gan.g_gradient",
-    probe="gan_step",
-    after=no_leak,
-)
+@check("G's step minimises −log D(G(z)), judged by the D just updated", points="gan.g_gradient", probe="gan_step")
 def g_gradient(submission, answers, inputs):
     got = submission["gradient.G"]
     right = answers.gradients["right"]
@@ -137,7 +127,6 @@ def g_gradient(submission, answers, inputs):
     "G's weights after its update are the reference's",
     points="gan.g_update",
     probe="gan_step",
-    after=(d_update, g_gradient),
 )
 def g_update(submission, inputs):
     judge_update("G", submission, inputs)
@@ -147,7 +136,6 @@ def g_update(submission, inputs):
     "train_step returns D's loss, of both halves",
     points="gan.loss_D",
     probe="gan_step",
-    after=(d_real_half, d_fake_half),
 )
 def loss_D(submission, halves, inputs):
     got, real, fake = submission["loss_D"], halves.losses["real", REAL], halves.losses["fake", FAKE]
@@ -158,7 +146,7 @@ def loss_D(submission, halves, inputs):
     same(got, real + fake, "loss_D")
 
 
-@check("train_step returns G's loss", points="gan.loss_G", probe="gan_step", after=g_gradient)
+@check("train_step returns G's loss", points="gan.loss_G", probe="gan_step")
 def loss_G(submission, answers, inputs):
     got = submission["loss_G"]
     mistake(got, -answers.loss, "loss_G has the wrong sign")
@@ -172,23 +160,13 @@ def D_x(submission, halves, answers, inputs):
     judge_mean(submission, inputs, "D_x", halves.D_x, others)
 
 
-@check(
-    "train_step returns the mean of D(G(z)) before D's update",
-    points="gan.D_G_z1",
-    probe="gan_step",
-    after=d_accumulates,
-)
+@check("train_step returns the mean of D(G(z)) before D's update", points="gan.D_G_z1", probe="gan_step")
 def D_G_z1(submission, halves, answers, inputs):
     others = {"of the real batch, D(x)": halves.D_x, "after D's update": answers.D_G_z2 if answers else np.nan}
     judge_mean(submission, inputs, "D_G_z1", halves.D_G_z1, others)
 
 
-@check(
-    "train_step returns the mean of D(G(z)) after D's update",
-    points="gan.D_G_z2",
-    probe="gan_step",
-    after=one_step_each,
-)
+@check("train_step returns the mean of D(G(z)) after D's update", points="gan.D_G_z2", probe="gan_step")
 def D_G_z2(submission, halves, answers, inputs):
     others = {"before D's update": halves.D_G_z1, "of the real batch, D(x)": halves.D_x}
     judge_mean(submission, inputs, "D_G_z2", answers.D_G_z2, others)

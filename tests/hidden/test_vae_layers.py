@@ -23,7 +23,7 @@ def judge_row(network: Network, index: int, points: str, with_activation: bool =
         wait_for_an_earlier_row(network, index, points)
         raise
     if differences:
-        fail(f"Row {row.name} {'; it '.join(differences)}")
+        fail(f"Row {row.name} {'; it '.join(differences)}", missing=not network.has(index))
     if not row.after or not with_activation:
         return
     try:
