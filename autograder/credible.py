@@ -28,18 +28,22 @@ MOST_PRODUCTS = 4 * 10**9  # that it is worth to find out what a layer gives; of
 TOLERANCE = 5e-3  # of what a layer gives, relative to the largest number; some students compute in half precision
 
 OTHER_FORM = Failure("WrongAnswer", "what was seen of it has another form than it should have")
-NOT_THE_SAME = Failure("WrongAnswer", "the losses of the same inputs are not the same")
+NOT_THE_SAME = Failure("WrongAnswer", "the losses of two instances that are alike are not the same")
 ALWAYS_THE_SAME = Failure("WrongAnswer", "the loss is the same whatever its inputs are")
 NOT_FINITE = Failure("WrongAnswer", "there are numbers in it that are not finite")
 NO_STEP = Failure("WrongAnswer", "no gradient of what D says was followed")
 NOTICEABLE = 1e-3  # of the largest gradient
 UNEXPLAINED = 0.05  # of a gradient; D in half precision would leave less
 
+SWAPPED = "swapped"  # the fact that the two losses came in each other's place, and were put right
+
 _RUN = re.compile(r"(\d+)\.[xz]")
 _FULLY_NOTED = {"vae_layers": ("0",), "gan_generator": ("0", "1")}  # of other runs, the connected layers at most
 _NOTED = {"vae_layers": ("0", "1"), "gan_generator": ("0", "1")}
 _OF_BOTH_SIDES = ("kernel", "stride", "padding", "output padding", "dilation")
-_OF_ANY_SHAPE = ("train.z_taken", "eval.z_taken")
+_OF_ANY_SHAPE = ("train.z_taken", "eval.z_taken", "train.decoded", "eval.decoded", "0.x.idle", "0.z.idle")
+# What has other sizes, or is noted at all, only of some code.
+_OF_OTHER_CODE = re.compile(r"(train|eval)\.((many|call\.\d)\.)?(mu|log_sigma|decoded|z)")
 
 
 def load_both(folder: Path, name: str, probes: Sequence[str]) -> tuple[Evidence, Evidence]:
@@ -77,6 +81,9 @@ def believable(findings: Findings, reference: Findings, inputs: Mapping[str, np.
         if not _has_form(name, values, reference.arrays.get(name)):
             del arrays[name]
             failures.setdefault(name, OTHER_FORM)
+    if findings.probe == "vae_losses":
+        arrays, is_swapped = _with_losses_in_order(arrays)
+        facts |= {SWAPPED: True} if is_swapped else {}
     judge = _OTHER_JUDGES.get(findings.probe, lambda *_: {})
     for name, failure in judge(arrays, facts, inputs).items():
         arrays.pop(name, None)
@@ -120,6 +127,8 @@ def _is_layer(layer: object) -> bool:
 
 def _has_form(name: str, values: np.ndarray, reference: np.ndarray | None) -> bool:
     """Whether an array has the shape that the inputs give it; of what a network's layers take and give, any."""
+    if _OF_OTHER_CODE.fullmatch(name):
+        return values.ndim == 2
     if reference is None:
         return bool(re.fullmatch(r"\d+\.[xz]\.\d+\.(taken|given)", name)) and values.ndim >= 2
     if name in _OF_ANY_SHAPE:
@@ -141,7 +150,7 @@ def _judge_losses(arrays: _Arrays, facts: Mapping[str, object], inputs: _Arrays)
     wrong = {}
     mu = inputs["vae_losses.mu"]
     for name in ("single.recon", "apart.kl", "single.kl"):
-        if name not in arrays:
+        if name not in arrays or _is_unsteady(arrays, name.rpartition(".")[2]):
             continue
         losses = arrays[name].reshape(len(mu), -1)
         last, once = losses[-1], losses[int((mu[:-1] == mu[-1]).all(axis=1).argmax())]
@@ -153,6 +162,32 @@ def _judge_losses(arrays: _Arrays, facts: Mapping[str, object], inputs: _Arrays)
         if failure and np.isfinite(losses).all():
             wrong |= {name: failure, f"batch.{name.rpartition('.')[2]}": failure}
     return wrong
+
+
+def _is_unsteady(arrays: _Arrays, loss: str) -> bool:
+    """Whether a loss was another one for the same inputs, which a check names."""
+    twice = arrays.get(f"batch.{loss}")
+    return twice is not None and not close(twice[0], twice[1])
+
+
+def _with_losses_in_order(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], bool]:
+    """Put two losses right that came in each other's place: the KL is told by its following mu and log sigma.
+
+    Returns:
+        the arrays, and whether they were swapped.
+    """
+    first, second = (arrays.get(f"apart.{loss}") for loss in ("recon", "kl"))
+    if first is None or second is None or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return arrays, False
+    if close(first, np.full_like(first, first.flat[0])) or not close(second, np.full_like(second, second.flat[0])):
+        return arrays, False
+    other = {"recon": "kl", "kl": "recon"}
+    swapped = {}
+    for name, values in arrays.items():
+        what, _, rest = name.partition(".")
+        loss, dot, of = rest.partition(".")
+        swapped[f"{what}.{other[loss]}{dot}{of}" if loss in other else name] = values
+    return swapped, True
 
 
 def _judge_step(arrays: _Arrays, facts: Mapping[str, object], inputs: _Arrays) -> dict[str, Failure]:

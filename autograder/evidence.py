@@ -84,7 +84,7 @@ class NotSeen(Exception):
         self.failure = failure
 
 
-@dataclass
+@dataclass(eq=False)  # one is only itself: what is worked out from it can be kept
 class Findings:
     """What one probe saw: arrays by name, facts, and what stopped it where.
 
@@ -125,7 +125,7 @@ class Findings:
         parts = [part for part in self.failures if name == part or name.startswith(f"{part}.")]
         if parts:
             return self.failures[max(parts, key=len)]
-        rest = [self.failures[part] for part in ("carry", "step", "probe", "ended") if part in self.failures]
+        rest = [self.failures[part] for part in ("step", "probe", "ended") if part in self.failures]
         return rest[0] if rest else next(iter(self.failures.values()), None)
 
 

@@ -6,6 +6,8 @@ from autograder.tables import CONNECTED, TRANSPOSED, Row, generator, vae_decoder
 
 DRAWS = 4000  # samples of a posterior: their mean and their spread err by less than 0.02 standard deviations
 LEFTOVER = 0.3
+LOG_SIGMA_EDGES = (-6.0, 2.5)  # what training on MNIST stays within; a clamp outside of them is no fault
+PROBABILITY_EDGES = (0.02, 0.98)  # of reconstructions whose losses are compared; 0 and 1 are tried apart
 # As main.py has them: there the rows are judged, and whether other sizes are honoured is a question of its own.
 VAE_DEFAULTS, GAN_DEFAULTS = (1, 64), (1, 100, 16)
 
@@ -35,21 +37,24 @@ def _vae_layers(rng: np.random.Generator) -> dict:
 
 
 def _vae_forward(rng: np.random.Generator) -> dict:
-    # Many numbers: the noise is seen in what is decoded, and told from other noise by its mean and its spread. More
-    # dimensions cost less than more images.
+    # Many numbers: noise that is drawn in forward is told from other noise by its mean and its spread. More dimensions
+    # cost less than more images.
     latent_dim = int(rng.integers(32, 41))
     return {
         "x": _images(rng, 40),
-        "z": rng.standard_normal((4, latent_dim)),
+        # As long as the default latent_dim, for models that ignore theirs.
+        "z": rng.standard_normal((4, VAE_DEFAULTS[1])),
+        "noise": rng.standard_normal((40, VAE_DEFAULTS[1])),
         **_vae_weights(rng, latent_dim),
     }
 
 
 def _vae_reparameterize(rng: np.random.Generator) -> dict:
-    # Far from 0 and 1, and sigma apart from its square, its root and its logarithm.
-    mu = np.array([1.0, -3.0, 2.0, -1.5, 4.0]) + rng.uniform(-0.3, 0.3, 5)
-    log_sigma = np.log([3.0, 0.2, 0.3, 2.5, 4.0]) + rng.uniform(-0.1, 0.1, 5)
-    return {"mu": mu, "log_sigma": log_sigma, "draws": DRAWS}
+    # Far from 0 and 1, and sigma apart from its square, its root and its logarithm; and always the edges of what
+    # training reaches, so that the verdict on a clamp does not hang on what is drawn.
+    mu = [*(np.array([1.0, -3.0, 2.0, -1.5, 4.0]) + rng.uniform(-0.3, 0.3, 5)), 6.0, -6.0]
+    log_sigma = [*(np.log([3.0, 0.2, 0.3, 2.5, 4.0]) + rng.uniform(-0.1, 0.1, 5)), *LOG_SIGMA_EDGES]
+    return {"mu": np.array(mu), "log_sigma": np.array(log_sigma), "draws": DRAWS}
 
 
 def _vae_losses(rng: np.random.Generator) -> dict:
@@ -57,17 +62,20 @@ def _vae_losses(rng: np.random.Generator) -> dict:
     shape = (batch, 1, 32, 32)
     drawn = {
         "target": rng.uniform(0, 1, shape) ** np.array([0.5, 1, 2]).reshape(-1, 1, 1, 1),
-        "recon": rng.uniform(0.1, 0.9, shape) ** np.array([2, 1, 0.5]).reshape(-1, 1, 1, 1),
+        "recon": rng.uniform(*PROBABILITY_EDGES, shape),
         "mu": rng.normal(0.5, 1, (batch, latent_dim)),
         "log_sigma": rng.normal(-0.2, 0.7, (batch, latent_dim)),
     }
+    drawn["recon"].reshape(batch, -1)[:, :200] = np.repeat(PROBABILITY_EDGES, 100)
     # One of the instances twice: its loss is twice the same, whatever the formula.
     once, twice = int(rng.integers(batch)), [*range(batch)]
+    # More than the formula has terms, so that its coefficients can be told.
+    mu_of_one = np.array([1.7, 0.4, -2.3, 0.9, -0.6, 1.1]) + rng.uniform(-0.1, 0.1, 6)
+    log_sigma_of_one = np.array([-0.3, 0.9, 0.5, -1.6, -0.9, 1.3]) + rng.uniform(-0.1, 0.1, 6)
     return {
         **{name: values[[*twice, once]] for name, values in drawn.items()},
-        # One term of the divergence at a time is large, and all of them together.
-        "mu_of_one": np.array([1.7, 0.4, -2.3, 0.9]) + rng.uniform(-0.1, 0.1, 4),
-        "log_sigma_of_one": np.array([-0.3, 0.9, 0.5, -1.6]) + rng.uniform(-0.1, 0.1, 4),
+        "mu_of_one": [*mu_of_one, 6.0, -6.0],
+        "log_sigma_of_one": [*log_sigma_of_one, *LOG_SIGMA_EDGES],
     }
 
 
@@ -75,8 +83,10 @@ def _vae_step(rng: np.random.Generator) -> dict:
     latent_dim = _other_latent_dim(rng)
     return {
         "x": _images(rng, 6),
-        "noise": rng.standard_normal((6, latent_dim)),
+        "noise": rng.standard_normal((6, VAE_DEFAULTS[1])),
+        "batches": [6, 1, 4],
         "learning_rate": rng.uniform(0.5e-3, 2e-3),
+        "seed": _seed(rng),
         **_vae_weights(rng, latent_dim),
     }
 

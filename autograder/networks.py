@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Network:
         behind: for each of them what stands behind it, None where that was not seen.
         normed: for each of them the batch normalisations behind it.
         failure: what stopped the network, if anything did.
+        idle: the shapes of weights that are there and did not run.
     """
 
     rows: list[Row]
@@ -58,6 +60,7 @@ class Network:
     behind: list[str | None]
     normed: list[list[dict]]
     failure: Failure | None = None
+    idle: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self):
         self._found = align(self.rows, self.layers)
@@ -72,6 +75,8 @@ class Network:
         if found is None:
             if self.failure is not None and not any(later is not None for later in self._found[index + 1 :]):
                 raise NotSeen(row.name, self.failure)
+            if row.weight_shape() in self.idle:
+                return [f"asks for {row.kind}; yours has one of its size, and forward does not run it"]
             return [f"asks for {row.kind}; there is none of its size in your network"]
         layer = self.layers[found]
         differences = row.differences(layer)
@@ -108,6 +113,26 @@ class Network:
         found = self._found[index]
         return [] if found is None else self.normed[found]
 
+    def is_as_asked(self, with_last: bool = True) -> bool:
+        """Whether all rows are there as they should be, with what stands behind them, and nothing else.
+
+        Args:
+            with_last: whether what stands behind the last row counts.
+        """
+        for index, row in enumerate(self.rows):
+            try:
+                if self.differences(index):
+                    return False
+                if row.after and (with_last or index < len(self.rows) - 1) and self.stands_behind(index) != row.after:
+                    return False
+            except NotSeen:
+                return False
+        return not self.left_over()
+
+    def row_of(self, index: int) -> str:
+        """The name of the row that a layer is found in the place of, "" for a layer that no row has."""
+        return next((row.name for row, found in zip(self.rows, self._found, strict=True) if found == index), "")
+
     def has(self, index: int) -> bool:
         """Whether there is a layer in the place of a row, right or wrong, that was seen to compute what it says."""
         found = self._found[index]
@@ -125,6 +150,7 @@ class Network:
         return [layer for index, layer in enumerate(self.layers) if index not in self._found]
 
 
+@lru_cache(maxsize=16)  # many checks ask for the same one
 def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -> tuple[Network, Network]:
     """The encoder and the decoder of one of the runs that `vae_layers` made."""
     x, z = _layers(findings, f"{run}.x"), _layers(findings, f"{run}.z")
@@ -133,6 +159,8 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
     keys = {layer["key"] for layer in z}
     sampled_at = findings.facts.get(f"{run}.x.sampled_at")
     encoder = [layer for layer in x if layer["key"] not in keys]
+    if isinstance(sampled_at, int) and (not z or any(layer["key"] in keys for layer in x[:sampled_at])):
+        encoder = x[:sampled_at]  # block 4 does not run, or the decoder has weights of the encoder
     if z:
         decoder, source, output = z, f"{run}.z", f"{run}.z.images"
     else:  # block 4 does not run: the decoder is seen behind the encoder
@@ -146,6 +174,12 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
         _network(findings, f"{run}.x", _joined(encoder, latent_dim), x, "", rows[0], stopped[0]),
         _network(findings, source, decoder, z or x, output, rows[1], stopped[1]),
     )
+
+
+@lru_cache(maxsize=16)
+def _idle(findings: Findings, name: str) -> tuple[tuple[int, ...], ...]:
+    shapes = findings[f"{name}.idle"] if f"{name}.idle" in findings else np.empty((0, 4))
+    return tuple(tuple(int(size) for size in shape) for shape in shapes)
 
 
 def gan_network(findings: Findings, run: int, rows: list[Row]) -> Network:
@@ -201,7 +235,7 @@ def _network(
         names.append(_between(findings, given, f"{name}.{at}.taken" if at < len(ran) else output))
         behind.append(None if None in names else _in_words(names))
         normed.append(norms)
-    return Network(rows, real, behind, normed, failure)
+    return Network(rows, real, behind, normed, failure, _idle(findings, name.replace("z", "x")))
 
 
 def _in_words(names: list[str]) -> str:
@@ -209,6 +243,7 @@ def _in_words(names: list[str]) -> str:
 
 
 def _between(findings: Findings, given: str, taken: str) -> str | None:
+    """What stands between what one layer gives and what the next one takes, in words; None where it was not seen."""
     if given not in findings or taken not in findings:
         return None
     given, taken = findings[given], findings[taken]
@@ -220,6 +255,51 @@ def _between(findings: Findings, given: str, taken: str) -> str | None:
         expected = function(given)
         # How an image is laid out in a row is the student's choice.
         pairs = [(expected, taken)] + ([] if same_shape else [(np.sort(expected), np.sort(taken))])
-        if any(np.allclose(one, other, rtol=1e-3, atol=1e-5) for one, other in pairs):
+        if any(_alike(one, other) for one, other in pairs):
             return name
+    for name in sorted(ACTIVATIONS, key=lambda name: name == NO_ACTIVATION):  # of a ReLU some numbers are zero, too
+        if words := _changed(name, ACTIVATIONS[name](given), taken):
+            return words
     return SOMETHING_ELSE
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def _changed(name: str, expected: np.ndarray, taken: np.ndarray) -> str:
+    """Usual ways to change what an activation gives, (instances, numbers), in words; "" where it is none of them."""
+    if _alike(np.sort(expected, axis=None), np.sort(taken, axis=None)):
+        return f"{name}, and a reshape that mixes the instances of the batch"
+    low, high = taken.min(), taken.max()
+    if name != NO_ACTIVATION and low < high and _alike(expected.clip(low, high), taken):
+        return f"{name}, and a clamp to [{low:.3g}, {high:.3g}]"
+    if set(np.unique(taken)) == {0, 1} and expected.min() >= 0 and expected.max() <= 1:
+        is_rounded = np.array_equal(taken, np.round(expected))
+        return f"{name}, and {'rounding to' if is_rounded else 'a random choice of'} 0 or 1"
+    if _is_dropout(expected, taken):
+        return f"{name} and dropout"
+    return _scaled(name, expected, taken)
+
+
+def _is_dropout(expected: np.ndarray, taken: np.ndarray) -> bool:
+    """Whether some of the numbers are zero, and all others the expected ones times something above 1."""
+    there, left = np.abs(expected) > 1e-4, np.abs(taken) > 1e-5
+    if (left & ~there).any() or left.all() or not (there & left).any() or not (there & ~left).any():
+        return False
+    factors = taken[there & left] / expected[there & left]
+    return bool(factors[0] > 0.99 and np.allclose(factors, factors[0], rtol=1e-2))
+
+
+def _scaled(name: str, expected: np.ndarray, taken: np.ndarray) -> str:
+    """The same, for a multiple of what an activation gives and a constant added to it."""
+    spread = expected.std()
+    if spread < 1e-6:
+        return ""
+    factor = ((expected - expected.mean()) * (taken - taken.mean())).mean() / spread**2
+    shift = taken.mean() - factor * expected.mean()
+    if factor == 0 or not _alike(factor * expected + shift, taken):
+        return ""
+    times = "" if abs(factor - 1) < 1e-3 else f" times {factor:.3g}"
+    plus = "" if abs(shift) < 1e-4 else f" plus {shift:.3g}"
+    return f"{name}{times}{plus}"

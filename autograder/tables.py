@@ -25,6 +25,12 @@ class Row:
     after: str
     geometry: dict[str, int] = field(default_factory=dict)
 
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """The shape in which PyTorch's own layer keeps its weights; a fully connected one's with 1 and 1 behind it."""
+        sizes = (self.inputs, self.outputs) if self.kind == TRANSPOSED else (self.outputs, self.inputs)
+        kernel = self.geometry.get("kernel", 1)
+        return (*sizes, kernel, kernel)
+
     def differences(self, layer: dict) -> list[str]:
         """What a layer, as a probe describes it, has that this row doesn't ask for, each as half a sentence."""
         unit = "features" if self.kind == CONNECTED else "channels"

@@ -40,7 +40,11 @@ class Record:
         try:
             yield
         except (Exception, SystemExit) as error:
-            self._failures[name] = project.describe(error)
+            self.failed(name, project, error)
+
+    def failed(self, name: str, project: Project, error: BaseException) -> None:
+        """Note what has stopped the student's code in a part."""
+        self._failures[name] = project.describe(error)
 
     def write(self, folder: Path, name: str) -> None:
         """Write <name>.npz and <name>.json."""

@@ -146,6 +146,14 @@ def remark(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return lambda text: request.node.user_properties.append(("remark", text))
 
 
+@pytest.fixture
+def failed_before(request: pytest.FixtureRequest) -> list[str]:
+    """The checks of this project that were made before this one and did not pass."""
+    own = f"{project_of(request.function.check.probe).lower()}."
+    results = request.config.stash[RESULTS]
+    return [name for name, one in results.items() if name.startswith(own) and one["passed"] is not True]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if project_of(item.function.check.probe) not in item.config.stash[HANDED_IN]:
         pytest.skip(NOT_HANDED_IN)

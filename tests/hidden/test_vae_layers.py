@@ -1,12 +1,16 @@
 """The VAE's layers and what stands behind them, row by row of the table."""
 
+import functools
+import inspect
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from autograder.checks import Waits, check, close, fail, mistake, same
+from autograder.checks import Waits, Wrong, check, close, fail, holds, mistake, same
 from autograder.evidence import NotSeen
 from autograder.inputs import VAE_DEFAULTS
-from autograder.networks import Network, vae_networks
+from autograder.networks import SOMETHING_ELSE, Network, vae_networks
 from autograder.tables import CONNECTED
 
 ENCODER, DECODER = 0, 1
@@ -51,7 +55,23 @@ def wait_for_an_earlier_row(network: Network, index: int, points: str) -> None:
 )
 @pytest.mark.parametrize("row", range(1, 7))
 def encoder_rows(submission, row):
-    judge_row(vae_networks(submission, 0, *VAE_DEFAULTS)[ENCODER], row - 1, PREFIX[ENCODER])
+    network = vae_networks(submission, 0, *VAE_DEFAULTS)[ENCODER]
+    judge_row(network, row - 1, PREFIX[ENCODER])
+    if row == 1:
+        takes_the_images(submission, network.layer(0))
+
+
+def takes_the_images(submission, layer: dict) -> None:
+    """Fail unless a layer takes x, as it was given."""
+    x, taken = submission["0.x.x"], submission[f"0.x.{layer['index']}.taken"]
+    if close(taken, x):
+        return
+    if taken.shape == x.shape:
+        mistake(taken, np.round(x), "Row Enc-1 takes x rounded to 0 or 1, and should take x as it is")
+        factor, shift = np.polyfit(x.ravel(), taken.ravel(), 1)
+        if close(taken, factor * x + shift):
+            fail(f"Row Enc-1 takes {factor:.3g} x {shift:+.3g}, and should take x as it is")
+    fail("Row Enc-1 takes something else than the x that forward is given")
 
 
 @check(
@@ -67,6 +87,14 @@ def no_other_layers(submission):
     networks = vae_networks(submission, 0, *VAE_DEFAULTS)
     if not any(network.is_right(index) for network in networks for index in range(len(network.rows))):
         raise Waits("vae.enc_1")  # of no layers at all, none is too many
+    encoder, decoder = networks
+    for index, layer in enumerate(encoder.layers):
+        for other, twin in enumerate(decoder.layers):
+            if layer["key"] == twin["key"]:
+                fail(
+                    f"Row {decoder.row_of(other) or 'of the decoder'} has the weights of Row "
+                    f"{encoder.row_of(index) or 'of the encoder'}: each row is a layer of its own"
+                )
     for network, name in zip(networks, ("encoder", "decoder"), strict=True):
         for layer in network.left_over():
             if network.layers.index(layer) < len(network.rows) or not network.failure:
@@ -131,6 +159,84 @@ def posterior_split(submission):
     mistake(log_sigma, second * 2, "what is returned for log σ is doubled: it is log σ²")
     mistake(log_sigma, first, "what is returned for log σ is μ")
     same(log_sigma, second, "log σ, against the second half of what Enc-6 gives,")
+
+
+def waits_for_rows(function: Callable) -> Callable:
+    """Let a check wait for a row that is wrong where the network stops; what else may stop it is told where it is.
+
+    The check must ask for `graded`.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def waiting(*args: object, **kwargs: object) -> object:
+        try:
+            return function(*args, **kwargs)
+        except NotSeen:
+            findings = signature.bind(*args, **kwargs).arguments["graded"][0]["vae_layers"]
+            stops = [part for part in findings.failures if part[:2] in ("0.", "1.")]
+            if stops and (wrong := first_wrong_row(findings)):
+                raise Waits(wrong) from None
+            raise
+
+    return waiting
+
+
+def first_wrong_row(findings) -> str:
+    """The points id of the first row that is not as the table asks, "" where all are."""
+    try:
+        networks = vae_networks(findings, 0, *VAE_DEFAULTS)
+    except NotSeen:
+        return ""
+    for network, points in zip(networks, PREFIX.values(), strict=True):
+        for index in range(len(network.rows)):
+            try:
+                judge_row(network, index, points)
+            except Wrong:
+                return f"{points}_{index + 1}"
+            except (Waits, NotSeen):
+                continue
+    return "vae.latent_dim" if ignores_latent_dim(findings) else ""
+
+
+def ignores_latent_dim(findings) -> bool:
+    """Whether the network runs with the default latent_dim only."""
+    return any(f"1.{branch}" in findings.failures and f"0.{branch}" not in findings.failures for branch in "xz")
+
+
+def encoder_is_as_asked(graded) -> bool:
+    """Whether the encoder is the table's, with x at its beginning and μ and log σ at its end, at any latent_dim."""
+    findings = graded[0]["vae_layers"]
+    if not holds(encoder_rows, findings, 1) or not holds(posterior_split, findings):
+        return False
+    return vae_networks(findings, 0, *VAE_DEFAULTS)[ENCODER].is_as_asked() and not is_special(findings)
+
+
+def decoder_is_as_asked(graded) -> bool:
+    """Whether the decoder is the table's, at any latent_dim."""
+    findings = graded[0]["vae_layers"]
+    try:
+        network = vae_networks(findings, 0, *VAE_DEFAULTS)[DECODER]
+    except NotSeen:
+        return False
+    return network.is_as_asked() and not is_special(findings)
+
+
+def is_special(findings) -> bool:
+    """Whether the network can't be compared with the same weights: some are shared, or latent_dim is ignored."""
+    encoder, decoder = vae_networks(findings, 0, *VAE_DEFAULTS)
+    shared = {layer["key"] for layer in encoder.layers} & {layer["key"] for layer in decoder.layers}
+    return bool(shared) or ignores_latent_dim(findings)
+
+
+def depends_on_the_mode(findings) -> bool:
+    """Whether there is something in the encoder that has two modes, such as batch normalisation or dropout."""
+    try:
+        network = vae_networks(findings, 0, *VAE_DEFAULTS)[ENCODER]
+    except NotSeen:
+        return True
+    unknown = any(words is None or "dropout" in words or words == SOMETHING_ELSE for words in network.behind[:-1])
+    return unknown or any(map(len, network.normed))
 
 
 def halves_of_enc_6(submission, layer: dict, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

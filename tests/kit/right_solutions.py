@@ -895,4 +895,4 @@ class VAE(nn.Module):""",
     ),
 }
 # One remark is made about these; no fault.
-REMARKED = {"one channel", "numpy's noise", "the generator's layers one by one", "not detached, with the same update"}
+REMARKED = {"one channel", "the generator's layers one by one", "not detached, with the same update"}

@@ -224,7 +224,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_MODEL,
         [swap("nn.Flatten(),", "nn.Dropout(0.3),\n            nn.Flatten(),")],
         "vae.enc_4",
-        "something else",
+        "ReLU and dropout",
     ),
     # block 2
     "log sigma as sigma": (
@@ -371,7 +371,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_MODEL,
         [swap("self.reparameterize(mu, log_sigma))", "self.reparameterize(mu, log_sigma).detach())")],
         "vae.training_step",
-        "the gradient in row Enc-6",
+        "no gradient flows from recon_x to the encoder",
     ),
     "another z is decoded": (
         VAE_MODEL,
@@ -552,7 +552,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_TRAINER,
         [swap("loss = recon_loss + kl_loss", "loss = recon_loss + 0.1 * kl_loss")],
         "vae.training_step",
-        "the gradient in row",
+        "kl_loss counts 0.1 times",
     ),
     "no step of the optimizer": (
         VAE_TRAINER,
@@ -1116,7 +1116,6 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
 
 # One change of the text is two mistakes here, or one that shows in two places: what else fails.
 ALSO = {
-    "z of one instance": {"vae.posterior_split"},
     "summed losses": {"gan.g_gradient"},
     "both labels of D are swapped": {"gan.d_fake_half"},
     "D in evaluation mode": {"gan.one_step_each", "gan.D_x"},
