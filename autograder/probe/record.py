@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autograder.probe.project import Project
+if TYPE_CHECKING:
+    from autograder.probe.project import Project
 
 
 class WrongAnswer(Exception):
@@ -35,14 +37,14 @@ class Record:
         self._facts[name] = value
 
     @contextmanager
-    def part(self, name: str, project: Project) -> Iterator[None]:
+    def part(self, name: str, project: "Project") -> Iterator[None]:
         """Run student code in the block; where it raises, note that and go on behind the block."""
         try:
             yield
         except (Exception, SystemExit) as error:
             self.failed(name, project, error)
 
-    def failed(self, name: str, project: Project, error: BaseException) -> None:
+    def failed(self, name: str, project: "Project", error: BaseException) -> None:
         """Note what has stopped the student's code in a part."""
         self._failures[name] = project.describe(error)
 
@@ -59,6 +61,8 @@ def several(what: str, answer: object, names: tuple[str, ...]) -> tuple:
     Raises:
         WrongAnswer: it is something else.
     """
+    if answer is None:
+        raise WrongAnswer(f"{what} returns nothing, where it should return {', '.join(names)}: a `return` is missing")
     if not isinstance(answer, (tuple, list)) or len(answer) != len(names):
         raise WrongAnswer(f"{what} should return {len(names)} things: {', '.join(names)}")
     return tuple(answer)
@@ -70,6 +74,8 @@ def tensor(what: str, value: object, shape: tuple[int, ...]) -> Tensor:
     Raises:
         WrongAnswer: it is something else.
     """
+    if value is None:
+        raise WrongAnswer(f"{what} is None: a `return` is missing, or what it returns was never computed")
     if not isinstance(value, Tensor):
         raise WrongAnswer(f"{what} should be a tensor and is of type {type(value).__name__}")
     if tuple(value.shape) != tuple(shape):

@@ -576,7 +576,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_MODEL,
         [swap("class VAE(", "class Vae(")],
         "vae.z_distribution",
-        "has no attribute 'VAE'",
+        "VAE/model.py has no class VAE (it has Vae)",
     ),
     "a syntax error": (
         VAE_TRAINER,
