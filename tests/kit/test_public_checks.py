@@ -170,7 +170,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
     "no Flatten": (
         VAE_MODEL,
         [swap("            nn.Flatten(),\n", "")],
-        r"VAE/model\.py:81: VAE\.forward\(x\) stops with RuntimeError: .*mat1 and mat2 shapes cannot be multiplied",
+        r"VAE/model\.py:82: VAE\.forward\(x\) stops with RuntimeError: .*mat1 and mat2 shapes cannot be multiplied",
     ),
     "Enc-5 is wrong, and the forward pass is not written yet": (
         VAE_MODEL,
@@ -243,7 +243,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
     "a name that isn't there": (
         VAE_MODEL,
         [block(2, "z = mu + log_sigma.exp() * epsilon")],
-        r"VAE/model\.py:64: .* stops with NameError: name 'epsilon' is not defined\.",
+        r"VAE/model\.py:65: .* stops with NameError: name 'epsilon' is not defined\.",
     ),
     # VAE/model.py, blocks 3 and 4
     "mu and log_sigma swapped": (
@@ -299,7 +299,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
     "an exception in a block": (
         VAE_MODEL,
         [swap("chunk(2, dim=1)", "chunk(3, dim=1)")],
-        r"VAE/model\.py:82: VAE\.forward\(x\) stops with ValueError: too many values to unpack",
+        r"VAE/model\.py:83: VAE\.forward\(x\) stops with ValueError: too many values to unpack",
     ),
     # VAE/trainer.py
     "KL summed over the batch": (
@@ -593,7 +593,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
     "fakes not detached in block 2": (
         GAN_TRAINER,
         [swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs)")],
-        r"GAN/trainer\.py:70: .* stops with RuntimeError: Trying to backward through the graph a second time.*\n"
+        r"GAN/trainer\.py:71: .* stops with RuntimeError: Trying to backward through the graph a second time.*\n"
         r"The backward pass of block 2 has used up G's graph",
     ),
     "block 2's judgement used in block 3": (
@@ -606,7 +606,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
                 "D_G_z2 = D_fake.mean()",
             )
         ],
-        r"GAN/trainer\.py:69: .* stops with RuntimeError: .*\nBlock 3 uses a judgement from before D's update",
+        r"GAN/trainer\.py:70: .* stops with RuntimeError: .*\nBlock 3 uses a judgement from before D's update",
     ),
     "block 2's judgement used in block 3, with its graph": (
         GAN_TRAINER,
@@ -696,12 +696,12 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
     "a syntax error": (
         VAE_TRAINER,
         [swap("        recon_loss = F", "        recon_loss = = F")],
-        r"VAE/trainer\.py:42 can't be read by Python, SyntaxError: invalid syntax\.",
+        r"VAE/trainer\.py:43 can't be read by Python, SyntaxError: invalid syntax\.",
     ),
     "a wrong indentation": (
         VAE_MODEL,
         [swap("        z = mu", "      z = mu")],
-        r"VAE/model\.py:65 can't be read by Python, IndentationError: unindent does not match",
+        r"VAE/model\.py:66 can't be read by Python, IndentationError: unindent does not match",
     ),
     "a class under another name": (
         VAE_MODEL,
@@ -716,7 +716,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
     "a library that isn't there": (
         GAN_MODEL,
         [swap("from torch import nn", "import no_such_library\nfrom torch import nn")],
-        r"GAN/model\.py:3 can't be imported, ModuleNotFoundError: No module named 'no_such_library'\.",
+        r"GAN/model\.py:5 can't be imported, ModuleNotFoundError: No module named 'no_such_library'\.",
     ),
     "a data set that can't be read": (
         "GAN/dataset.py",
