@@ -195,8 +195,8 @@ def test_plain_pytest_finds_coursekit_too(tmp_path):
 
 @pytest.mark.parametrize("project", ["VAE", "GAN"])
 def test_a_trainer_gets_data_and_a_run_as_in_main(project, monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(REPOSITORY)
-    from tests.public.trainers import make_run
+    monkeypatch.syspath_prepend(PUBLIC.parent)
+    from public.trainers import make_run
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["main.py", "--no_cuda"])

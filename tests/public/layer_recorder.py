@@ -73,12 +73,11 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """See one operation pass."""
-        parameters = {memory(parameter) for parameter in self._model.parameters() if not is_lazy(parameter)}
-        layer = _layer(operation, args, parameters)
+        layer = _layer(operation, args, self._is_weight)
         if layer is None or any(memory(layer.weights[0]) == memory(other.weights[0]) for other in self.layers):
             given = operation(*args, **(kwargs or {}))
             if operation in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
-                self._take_bias(args, parameters, given)
+                self._take_bias(args, given)
             return given
         self.layers.append(layer)  # before it runs: where it stops, it is of interest
         given = operation(*args, **(kwargs or {}))
@@ -86,16 +85,20 @@ class Recorder(TorchDispatchMode):
         rows = given
         if layer.kind == FC:
             rows = given.reshape(given.shape[-2:])
-            rows = rows.T if _weights_come_first(args, parameters) else rows
+            rows = rows.T if _weights_come_first(args, self._is_weight) else rows
         layer.given = rows.clone()  # an in-place ReLU would change it
         return given
 
-    def _take_bias(self, operands: tuple, parameters: set[int], total: Tensor) -> None:
+    def _is_weight(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a parameter of the model, or a view of one."""
+        return any(memory(tensor) == memory(one) for one in self._model.parameters() if not is_lazy(one))
+
+    def _take_bias(self, operands: tuple, total: Tensor) -> None:
         """Count a bias that is added by itself to the layer that ran last."""
         for output, bias in (operands, operands[::-1]):
             if isinstance(output, Tensor) and isinstance(bias, Tensor) and memory(output) == self._newest:
                 layer = self.layers[-1]
-                if len(layer.weights) == 1 and bias.shape == (layer.outputs,) and memory(bias) in parameters:
+                if len(layer.weights) == 1 and bias.shape == (layer.outputs,) and self._is_weight(bias):
                     layer.weights.append(bias)
                     layer.given = total.clone()
 
@@ -136,8 +139,8 @@ def stands_between(given: Tensor, taken: Tensor) -> list[str]:
     return found
 
 
-def _layer(operation, args: tuple, parameters: set[int]) -> Layer | None:
-    """The layer that an operation is, if it is one; `parameters` says where the model's weights lie."""
+def _layer(operation, args: tuple, is_weight: Callable[[Tensor], bool]) -> Layer | None:
+    """The layer that an operation is, if it is one."""
     aten = torch.ops.aten
     if operation is aten.convolution.default:
         taken, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args
@@ -155,16 +158,16 @@ def _layer(operation, args: tuple, parameters: set[int]) -> Layer | None:
             if len(weight) > 1:
                 return None
             taken, weight = taken[0], weight[0]
-        if _weights_come_first(args, parameters):
+        if _weights_come_first(args, is_weight):
             taken, weight = weight.T, taken.T
         return Layer(FC, *weight.shape, {}, taken.clone(), None, [weight, *bias])
     return None
 
 
-def _weights_come_first(args: tuple, parameters: set[int]) -> bool:
+def _weights_come_first(args: tuple, is_weight: Callable[[Tensor], bool]) -> bool:
     """Whether a product is W x, with an instance in each column, and not x W."""
     *_, one, other = args
-    return memory(one) in parameters and memory(other) not in parameters
+    return is_weight(one) and not is_weight(other)
 
 
 def _number(pair) -> object:
