@@ -1,6 +1,7 @@
 """Mistakes of the person at the keyboard: one clear line and a non-zero exit, never a traceback."""
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -14,7 +15,25 @@ NO_PROBABILITIES = (
     f"the loss was given something else than probabilities: NaN, in which case {DIVERGED}; or values outside [0, 1], "
     "in which case the last layer has no Sigmoid"
 )
+NO_GPU = (
+    "your code asks for a GPU (.cuda() or device='cuda') where there is none; use self.run.device or x.device, so that "
+    "it runs anywhere"
+)
+TWO_DEVICES = (
+    "your code has some tensors on a GPU (.cuda() or device='cuda') and others on the CPU; use self.run.device or "
+    "x.device, so that it runs anywhere"
+)
 _NOT_A_PROBABILITY = "all elements of input should be between 0 and 1"  # how torch's binary cross entropy says it
+
+# How torch says that there is no GPU, depending on how it was built, on the driver and on the process.
+_NO_GPU = re.compile(
+    r"not compiled with \w+ enabled|not linked with support for mps|without MPS backend|from the 'CUDA' backend"
+    r"|no NVIDIA driver|NVIDIA driver on your system is too old|driver version is insufficient|cudaGetDeviceCount"
+    r"|no CUDA GPUs are available|no CUDA-capable device|CUDA driver initialization failed|re-initialize CUDA in forked"
+    r"|torch\.cuda\.is_available\(\) is False|type torch\.cuda\.\w+ not available",
+    re.IGNORECASE,
+)
+_TWO_DEVICES = re.compile(r"to be on the same device|on the expected device|torch\.cuda\.\w+\).* should be the same")
 
 
 class CourseError(Exception):
@@ -64,18 +83,30 @@ def one_line_errors(program: str) -> Iterator[None]:
         if not str(error).startswith(UNFILLED):
             raise
         _end(program, error, 1)
-    except RuntimeError as error:
-        if not is_about_probabilities(error):
+    except (RuntimeError, AssertionError, TypeError) as error:
+        explanation = NO_PROBABILITIES if is_about_probabilities(error) else explain_cuda(error)
+        if explanation is None:
             raise
         traceback.print_exc()  # it may be a block's mistake, so show where
-        _end(program, NO_PROBABILITIES, 1)
+        _end(program, explanation, 1)
     except BrokenPipeError:
         # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
-def is_about_probabilities(error: RuntimeError) -> bool:
+def explain_cuda(error: BaseException) -> str | None:
+    """Explain what torch raises where code asks for a GPU by name.
+
+    Returns:
+        one sentence, without a full stop, that says what to write instead; None for any other exception.
+    """
+    if _NO_GPU.search(str(error)):
+        return NO_GPU
+    return TWO_DEVICES if _TWO_DEVICES.search(str(error)) else None
+
+
+def is_about_probabilities(error: Exception) -> bool:
     """Whether torch's binary cross entropy raised this; NO_PROBABILITIES says what it means."""
     return _NOT_A_PROBABILITY in str(error)
 

@@ -1,6 +1,7 @@
 """The variational autoencoder of "Auto-Encoding Variational Bayes" (arXiv:1312.6114), with convolutions."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 

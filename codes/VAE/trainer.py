@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from coursekit.run import fixed_noise
 from dataset import VALUE_RANGE

@@ -1,5 +1,7 @@
 """The two players of a DCGAN (arXiv:1511.06434), for 32x32 images."""
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 

@@ -1,6 +1,7 @@
 """How the GAN is trained: one step of each player, and the loop."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from coursekit.run import fixed_noise

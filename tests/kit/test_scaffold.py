@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -276,3 +277,11 @@ def test_the_solution_s_bodies_fill_codes_to_the_solution():
         source = path.read_bytes().decode("utf-8")
         bodies = [block.body for block in find_blocks(source, path)]
         assert fill_blocks(empty_blocks(source, path), bodies, path) == source
+
+
+def test_every_file_with_blocks_brings_what_blocks_are_written_with():
+    for name, content in build_scaffold(ROOT / "reference_solution").items():
+        if name.endswith(".py") and find_blocks(source := content.decode("utf-8"), name):
+            given = {}
+            exec("\n".join(line for line in source.splitlines() if re.match(r"(from|import) torch\b", line)), given)
+            assert {"torch", "nn", "F"} <= given.keys(), name

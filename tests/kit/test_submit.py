@@ -434,7 +434,7 @@ REFUSED = {
     "README": (remove("codes/VAE/README.md"), "codes/VAE: no README.md or README.txt in it"),
     "an empty block": (
         put("codes/VAE/trainer.py", GIVEN["codes/VAE/trainer.py"]),
-        "codes/VAE/trainer.py:41: block 1 is not filled in",
+        "codes/VAE/trainer.py:42: block 1 is not filled in",
     ),
     "TODO lines gone": (
         put("codes/VAE/trainer.py", filled("codes/VAE/trainer.py").replace(b"# TODO END", b"# the end")),

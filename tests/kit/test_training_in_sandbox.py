@@ -114,10 +114,10 @@ def hostile(statements: str) -> dict[str, bytes]:
         ("import time; time.sleep(1000)", "it ran for more than 20 s"),
         ("import os; os._exit(0)", "it left no results"),
         ("import os; os._exit(7)", "it ended with exit status 7"),
-        ("import sys; sys.exit()", "VAE/trainer.py:48: your code stops with SystemExit"),
+        ("import sys; sys.exit()", "VAE/trainer.py:49: your code stops with SystemExit"),
         ("import os\nwhile True: os.write(1, b'x' * 1000)", "it printed without end"),
-        ("self.loss_fn(1)", "VAE/trainer.py:48: your code stops with TypeError: "),
-        ("1 / 0", "VAE/trainer.py:48: your code stops with ZeroDivisionError: division by zero"),
+        ("self.loss_fn(1)", "VAE/trainer.py:49: your code stops with TypeError: "),
+        ("1 / 0", "VAE/trainer.py:49: your code stops with ZeroDivisionError: division by zero"),
         ("import torch; self.model.more = torch.nn.Linear(2, 3)", "the trained weights do not fit a new model"),
         (
             "import torch\nfor one in self.model.parameters(): one.data.fill_(float('inf'))\nreturn",

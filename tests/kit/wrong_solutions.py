@@ -322,7 +322,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_MODEL,
         z("z = mu + log_sigma.exp() * epsilon"),
         "vae.z_distribution",
-        "VAE/model.py:64 (block 2): your code stops with NameError",
+        "VAE/model.py:65 (block 2): your code stops with NameError",
     ),
     # blocks 3 and 4
     "mu and log sigma exchanged": (
@@ -389,7 +389,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_MODEL,
         [swap("chunk(2, dim=1)", "chunk(3, dim=1)")],
         "vae.posterior_split",
-        "VAE/model.py:82 (block 3): your code stops with ValueError",
+        "VAE/model.py:83 (block 3): your code stops with ValueError",
     ),
     "block 4 is not filled in": (
         VAE_MODEL,
@@ -582,7 +582,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_TRAINER,
         [swap("        recon_loss = F", "        recon_loss = = F")],
         "vae.losses_are_scalars",
-        "VAE/trainer.py:42 (block 1): your code stops with SyntaxError",
+        "VAE/trainer.py:43 (block 1): your code stops with SyntaxError",
     ),
     "the process ends itself": (
         VAE_TRAINER,
@@ -717,7 +717,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_MODEL,
         [swap("nn.BatchNorm2d(hidden_dim)", "nn.BatchNorm2d(hidden_dim, affine=False)")],
         "gan.gen_1",
-        "GAN/model.py:11: your code stops with",
+        "GAN/model.py:13: your code stops with",
     ),
     "batch normalisation without statistics": (
         GAN_MODEL,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .layer_tables import CONV, FC, NO_ACTIVATION, TRANSPOSED
@@ -58,30 +59,53 @@ class Layer:
 
 
 class Recorder(TorchDispatchMode):
-    """Inside `with Recorder() as recorder`, every layer that runs is added to `recorder.layers`.
+    """Inside `with Recorder(model) as recorder`, every layer that runs is added to `recorder.layers`.
 
     Fully connected layers and convolutions come down to few operations, whatever they are called with. A layer that
     runs a second time is noted once.
     """
 
-    def __init__(self):
+    def __init__(self, model: nn.Module):
         super().__init__()
         self.layers: list[Layer] = []
+        self._model = model
+        self._newest: int | None = None  # where the output of the layer that ran last lies
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """See one operation pass."""
-        layer = _layer(operation, args)
+        layer = _layer(operation, args, self._is_weight)
         if layer is None or any(memory(layer.weights[0]) == memory(other.weights[0]) for other in self.layers):
-            return operation(*args, **(kwargs or {}))
+            given = operation(*args, **(kwargs or {}))
+            if operation in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
+                self._take_bias(args, given)
+            return given
         self.layers.append(layer)  # before it runs: where it stops, it is of interest
         given = operation(*args, **(kwargs or {}))
-        layer.given = given.clone()  # an in-place ReLU would change it
+        self._newest = memory(given)
+        rows = given
+        if layer.kind == FC:
+            rows = given.reshape(given.shape[-2:])
+            rows = rows.T if _weights_come_first(args, self._is_weight) else rows
+        layer.given = rows.clone()  # an in-place ReLU would change it
         return given
 
+    def _is_weight(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a parameter of the model, or a view of one."""
+        return any(memory(tensor) == memory(one) for one in self._model.parameters() if not is_lazy(one))
 
-def run_recorded(run: Callable[[], object]) -> tuple[object, list[Layer], CodeStopped | None]:
-    """Run student code: what it gives, the layers that ran, and what stopped it."""
-    with Recorder() as recorder:
+    def _take_bias(self, operands: tuple, total: Tensor) -> None:
+        """Count a bias that is added by itself to the layer that ran last."""
+        for output, bias in (operands, operands[::-1]):
+            if isinstance(output, Tensor) and isinstance(bias, Tensor) and memory(output) == self._newest:
+                layer = self.layers[-1]
+                if len(layer.weights) == 1 and bias.shape == (layer.outputs,) and self._is_weight(bias):
+                    layer.weights.append(bias)
+                    layer.given = total.clone()
+
+
+def run_recorded(model: nn.Module, run: Callable[[], object]) -> tuple[object, list[Layer], CodeStopped | None]:
+    """Run student code: what it gives, the layers of the model that ran, and what stopped it."""
+    with Recorder(model) as recorder:
         try:
             return run(), recorder.layers, None
         except CodeStopped as stopped:
@@ -115,7 +139,8 @@ def stands_between(given: Tensor, taken: Tensor) -> list[str]:
     return found
 
 
-def _layer(operation, args: tuple) -> Layer | None:
+def _layer(operation, args: tuple, is_weight: Callable[[Tensor], bool]) -> Layer | None:
+    """The layer that an operation is, if it is one."""
     aten = torch.ops.aten
     if operation is aten.convolution.default:
         taken, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args
@@ -125,15 +150,24 @@ def _layer(operation, args: tuple) -> Layer | None:
         first, second = weight.shape[:2]  # PyTorch has a transposed convolution's inputs first
         inputs, outputs = (first, second * groups) if transposed else (second * groups, first)
         kind = TRANSPOSED if transposed else CONV
-    elif operation in (aten.addmm.default, aten.mm.default):
+        weights = [weight] if bias is None else [weight, bias]
+        return Layer(kind, inputs, outputs, geometry, taken.clone(), None, weights)
+    if operation in (aten.addmm.default, aten.mm.default, aten.bmm.default):
         *bias, taken, weight = args
-        bias = bias[0] if bias else None
-        inputs, outputs = weight.shape
-        kind, geometry = FC, {}
-    else:
-        return None
-    weights = [weight] if bias is None else [weight, bias]
-    return Layer(kind, inputs, outputs, geometry, taken.clone(), None, weights)
+        if weight.dim() == 3:  # einsum's way
+            if len(weight) > 1:
+                return None
+            taken, weight = taken[0], weight[0]
+        if _weights_come_first(args, is_weight):
+            taken, weight = weight.T, taken.T
+        return Layer(FC, *weight.shape, {}, taken.clone(), None, [weight, *bias])
+    return None
+
+
+def _weights_come_first(args: tuple, is_weight: Callable[[Tensor], bool]) -> bool:
+    """Whether a product is W x, with an instance in each column, and not x W."""
+    *_, one, other = args
+    return is_weight(one) and not is_weight(other)
 
 
 def _number(pair) -> object:

@@ -20,7 +20,8 @@ from types import ModuleType
 
 from torch import Tensor
 
-UNFILLED = "TODO: "  # how the message of an unfilled block starts
+from coursekit.errors import UNFILLED, explain_cuda
+
 _BLOCK = re.compile(r"block (\d+) of ")
 _QUOTED_NAME = re.compile(r"'(\w+)'")
 MESSAGE_LENGTH = 300  # characters of an exception's message; some of torch's go on for pages
@@ -153,7 +154,8 @@ class Project:
                 f"{where}:{error.lineno or 1} can't be read by Python, {type(error).__name__}: {_one_line(error.msg)}."
             )
         except (Exception, SystemExit) as error:
-            return f"{self._where(error) or shown} can't be imported, {_named(error)}."
+            gpu = explain_cuda(error)
+            return f"{self._where(error) or shown} can't be imported, {f'since {gpu}' if gpu else _named(error)}."
         for class_name, methods in self.files[file_name].interface.items():
             found = getattr(module, class_name, None)
             if not inspect.isclass(found):
@@ -219,6 +221,9 @@ class Project:
         forgotten = self._forgotten(error)
         if forgotten:
             return CodeStopped(f"{at}{forgotten}.")
+        gpu = explain_cuda(error)
+        if gpu:
+            return CodeStopped(f"{at}{gpu}.", gpu)
         sentence = f"{at}{what} stops with {_named(error)}."
         # Other checks may come across the same mistake in other lines, or in this line with other numbers.
         return CodeStopped(sentence, (type(error), str(error)), (type(error), where))

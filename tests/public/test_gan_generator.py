@@ -79,7 +79,7 @@ def run_generator(gan: Project, model: nn.Module) -> tuple[list[Layer], Tensor]:
         look_at("what Generator.forward(z) returns", images, (BATCH, IMAGE_CHANNELS, 32, 32), "block 1 of GAN/model.py")
         return images
 
-    images, layers, stopped = run_recorded(generate)
+    images, layers, stopped = run_recorded(model, generate)
     compare_layers(layers, stopped, generator, **SIZES)
     if stopped:
         raise stopped

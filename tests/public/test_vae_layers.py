@@ -35,7 +35,7 @@ def test_encoder_has_the_layers_of_the_table(vae):
     if {2, 3} & vae.unfilled("model.py").keys():  # it can't run yet
         complain_about_missing_weights(model, vae_encoder(LATENT_DIM))
     else:
-        _, ran, stopped = run_recorded(lambda: reconstruct(vae, model, some_images()))
+        _, ran, stopped = run_recorded(model, lambda: reconstruct(vae, model, some_images()))
         compare_encoder(ran, stopped)
 
 
@@ -43,10 +43,10 @@ def test_decoder_has_the_layers_of_the_table(vae):
     """Dec-1 to Dec-6 are the layers of the table, in its order and of the sizes that latent_dim asks for."""
     model = make_vae(vae)
     if 4 not in vae.unfilled("model.py"):
-        _, ran, stopped = run_recorded(lambda: decode(vae, model, some_codes()))
+        _, ran, stopped = run_recorded(model, lambda: decode(vae, model, some_codes()))
         compare_decoder(ran, stopped)
     elif not {2, 3} & vae.unfilled("model.py").keys():
-        _, ran, stopped = run_recorded(lambda: reconstruct(vae, model, some_images()))
+        _, ran, stopped = run_recorded(model, lambda: reconstruct(vae, model, some_images()))
         compare_encoder(ran, stopped)
         *_, decoder = divide(ran)
         compare_decoder(decoder, stopped)

@@ -83,13 +83,22 @@ def sample(vae: Project, model: nn.Module, mu: Tensor, log_sigma: Tensor) -> Ten
     return z
 
 
+def compute_losses(vae: Project, trainer: object, *inputs: Tensor) -> tuple[object, object]:
+    """Run loss_fn, given target, recon, mu and log_sigma: whatever two things it returns."""
+    with vae.running(f"Trainer.loss_fn, given a batch of {len(inputs[0])},"):
+        answer = trainer.loss_fn(*(tensor.clone() for tensor in inputs))  # it may change them in place
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise CodeStopped("Trainer.loss_fn should return two things: recon_loss and kl_loss.")
+    return tuple(answer)
+
+
 def encode_recorded(vae: Project, model: nn.Module, images: Tensor) -> Encoding:
     """Run forward(x), and compare its first layers with the encoder's rows.
 
     Raises:
         CodeStopped: they are others, or the code stops before the end.
     """
-    answer, ran, stopped = run_recorded(lambda: reconstruct(vae, model, images))
+    answer, ran, stopped = run_recorded(model, lambda: reconstruct(vae, model, images))
     compare_encoder(ran, stopped)
     if stopped:
         raise stopped
@@ -109,7 +118,7 @@ def decode_recorded(vae: Project, model: nn.Module, codes: Tensor) -> tuple[list
     Raises:
         CodeStopped: they are others, or the code stops before the end.
     """
-    images, ran, stopped = run_recorded(lambda: decode(vae, model, codes))
+    images, ran, stopped = run_recorded(model, lambda: decode(vae, model, codes))
     compare_decoder(ran, stopped)
     if stopped:
         raise stopped
