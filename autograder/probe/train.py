@@ -8,7 +8,7 @@ import contextlib
 import io
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,8 @@ from torch import Tensor
 from autograder.probe.plans import BETA1, HIDDEN_DIM, PLANS, make_model
 from autograder.probe.project import Project
 from autograder.probe.record import Record
-from coursekit import speed
-from coursekit.data import Batches, scale
+from autograder.probe.standins import QuietData, QuietRun
 from coursekit.errors import NO_PROBABILITIES, CourseError, is_about_probabilities
-from coursekit.flags import run_parser
-from coursekit.run import Run, finite_numbers
 
 WEIGHTS = "weights"
 LOGGING_STEPS = 10
@@ -77,62 +74,6 @@ def train(project: Project, pixels: Tensor, seed: int, steps: int) -> Mapping[st
         # With its traceback, for the line of the student's that it came from.
         raise CourseError(NO_PROBABILITIES).with_traceback(error.__traceback__) from None
     return model.state_dict()
-
-
-class QuietRun(Run):
-    """In the place of a run: it draws the same numbers and makes the same steps, and writes no files.
-
-    Args:
-        name: of the project.
-        seed: of all that is drawn.
-        steps: how long it is.
-    """
-
-    def __init__(self, name: str, seed: int, steps: int):
-        args = run_parser(name).parse_args(["--no_cuda", "--seed", str(seed), "--num_train_steps", str(steps)])
-        plan = PLANS[name]
-        args.latent_dim, args.batch_size, args.learning_rate = plan.latent_dim, plan.batch_size, plan.learning_rate
-        super().__init__(name, args)
-
-    def restore(self) -> int:
-        """There is no checkpoint."""
-        return 0
-
-    def steps(self, batches: Batches, num_steps: int, saving_steps: int) -> Iterator[tuple[int, Tensor]]:
-        """All the steps and their batches."""
-        speed.keep_freed_memory()
-        for step in range(1, num_steps + 1):
-            yield step, batches[step]
-
-    def log_scalars(self, step: int, values: Mapping[str, Tensor | float]) -> None:
-        """No curves, but training that has diverged is stopped.
-
-        Raises:
-            CourseError: a value is NaN or infinite.
-        """
-        finite_numbers(step, values)
-
-    def log_images(self, step: int, name: str, images: Tensor, value_range: tuple[float, float]) -> None:
-        """No pictures."""
-
-
-class QuietData:
-    """In the place of the Dataset: all the batches, and for the curves that nobody sees one batch of validation.
-
-    Args:
-        pixels: (N, channels, height, width), uint8.
-        name: of the project.
-        seed: of the order in which they come.
-    """
-
-    def __init__(self, pixels: Tensor, name: str, seed: int):
-        plan = PLANS[name]
-        self.train = Batches(pixels, plan.batch_size, seed, plan.value_range)
-        self._validation = scale(pixels[: plan.batch_size], plan.value_range)
-
-    def validation_batches(self, batch_size: int = 250) -> Iterator[Tensor]:
-        """The one batch."""
-        yield self._validation.clone()
 
 
 if __name__ == "__main__":
