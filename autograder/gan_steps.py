@@ -352,7 +352,7 @@ def steps_seen(found: Findings, inputs: Mapping[str, np.ndarray]) -> list[Step]:
             if before and f"stopped anew.{before.name}" in found.failures:
                 before = None
             steps.append(Step(name, found, own, before))
-        if steps:
+        if steps and (not form or f"stopped.{steps[0].name}" not in found.failures):
             return steps
     raise NotSeen("0.D.0.gradient", found.failure("0.D.0.gradient"))
 

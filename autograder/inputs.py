@@ -105,9 +105,9 @@ def _gan_generator(rng: np.random.Generator) -> dict:
 # the second step D is good at telling them, in the third one it is deceived: whatever a step does only then is seen. At
 # 5.4 a guard of 1e-5 in a logarithm makes no difference to speak of, and a clamp at 0.01 does.
 GAN_STEPS = (
-    (5, (-1.0, 2.0), (-2.0, 1.0)),
-    (5, (2.0, 5.4), (-5.4, -2.0)),
-    (3, (-5.4, -1.5), (1.5, 5.4)),
+    (5, (-1.0, 2.0), (-2.3, 0.6)),
+    (5, (2.0, 5.4), (-5.4, -1.6)),
+    (3, (-5.4, -1.5), (1.2, 5.4)),
     (1, (-1.0, 1.0), (-1.0, 1.0)),
 )
 

@@ -1,6 +1,7 @@
 """What is seen of a student's GAN."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,30 +14,34 @@ from autograder.probe.record import Record, number, several, tensor
 from autograder.probe.standins import stand_ins
 
 REPORTED = ("loss_D", "loss_G", "D_x", "D_G_z1", "D_G_z2")
+NUM_PIXELS = 200  # of an image, where so many tell it from another
 MOST_UPDATES = 4  # of one player in one step that are noted
 
 
 def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record) -> None:
-    """Note the generator's layers for some sizes, and its images with the weights that are given.
+    """Note the generator's layers for some sizes, and its images with its own weights and with those that are given.
 
     Inputs: "settings", (runs, 3): num_channels, latent_dim, hidden_dim; "seed" of the layers' weights; "z_train",
     "z_eval", "size"; "weight.0" and so on, and for a batch normalisation "bias.0" too, in the order in which the layers
     run. The first two runs' arrays are noted.
     """
-    make = project.get("model", "Generator")
-    for run, sizes in enumerate(inputs["settings"].tolist()):
+    settings = inputs["settings"].tolist()
+    for run, sizes in enumerate(settings):
         with record.part(f"{run}.make", project):
-            model = make(*sizes)
+            model = _make(project, record, sizes)
             seen = Watch(model, int(inputs["seed"]))
             with record.part(f"{run}.z", project), seen:
                 images = _generate(model, torch.randn(4, sizes[1], 1, 1), sizes[0])
                 if run == 0:
                     record.array(f"{run}.z.images", images)
             note_layers(record, f"{run}.z", seen.layers, ALL_KINDS if run < 2 else ())
+    for sizes in settings[1::-1]:  # the first two: the smaller one, or where that can't be had main.py's
+        if _note_own(project, record, sizes):
+            break
     with record.part("carry", project):
         z_train, z_eval = inputs["z_train"], inputs["z_eval"]
         channels, latent_dim, hidden_dim = inputs["size"].tolist()
-        model = make(channels, latent_dim, hidden_dim).eval()
+        model = _make(project, record, (channels, latent_dim, hidden_dim)).eval()
         _, layers = watch(model, lambda: _generate(model, z_train, channels))
         rows = []
         while f"weight.{len(rows)}" in inputs:
@@ -46,7 +51,37 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
         record.fact("carried", True)
         record.array("train", _generate(model.train(), z_train, channels))
         record.array("eval", _generate(model.eval(), z_eval, channels))
-        record.array("eval_as_train", _generate(model.train(), z_eval, channels))
+
+
+def _make(project: Project, record: Record, sizes: Sequence[int]) -> nn.Module:
+    """A generator of the student's; one whose layers the given weights_init can't set keeps PyTorch's weights."""
+    make = project.get("model", "Generator")
+    with record.part("make", project):
+        return make(*sizes)
+    sys.modules["model"].weights_init = nn.Identity()
+    return make(*sizes)
+
+
+def _note_own(project: Project, record: Record, sizes: Sequence[int]) -> bool:
+    """Note what a generator makes of three z, with its own weights, and of the first two of them, in both modes.
+
+    Returns:
+        whether it runs.
+    """
+    has_run = False
+    with record.part("own", project):
+        model, z = _make(project, record, sizes), torch.randn(3, sizes[1], 1, 1)
+        _, layers = watch(model, lambda: model(z.clone()))
+        found = {}
+        for mode, images in (("train", z), ("again", z), ("train_part", z[:2]), ("eval", z), ("eval_part", z[:2])):
+            model.train(not mode.startswith("eval"))
+            found[mode] = model(images.clone()).flatten(1)[:2, :NUM_PIXELS]
+        for mode, images in found.items():
+            record.array(f"own.{mode}", images)
+        record.array("own.z", z[:, :5, 0, 0])
+        record.array("own.taken", layers[0].taken.flatten(1)[:, :5])
+        has_run = True
+    return has_run
 
 
 def probe_step(project: Project, inputs: dict[str, Tensor], record: Record) -> None:

@@ -716,8 +716,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "batch normalisation that can't be initialised": (
         GAN_MODEL,
         [swap("nn.BatchNorm2d(hidden_dim)", "nn.BatchNorm2d(hidden_dim, affine=False)")],
-        "gan.gen_1",
-        "GAN/model.py:11: your code stops with",
+        "gan.batch_norm",
+        "no weights that the given weights_init could set",
     ),
     "batch normalisation without statistics": (
         GAN_MODEL,
@@ -729,7 +729,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_MODEL,
         [swap("return self.decoder(z)", "return self.eval().decoder(z)")],
         "gan.train_numbers",
-        "the images in training mode",
+        "in training mode",
     ),
     "the generator in training mode": (
         GAN_MODEL,
@@ -830,8 +830,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "no backward pass for D": (
         GAN_TRAINER,
         [swap("        loss_D_fake.backward()\n", ""), swap("        loss_D_real.backward()\n", "")],
-        "gan.d_accumulates",
-        "no gradient reaches D",
+        "gan.d_real_half",
+        "the real half is not in D's gradient",
     ),
     "D's losses averaged": (
         GAN_TRAINER,
@@ -851,8 +851,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "label smoothing": (
         GAN_TRAINER,
         [swap("torch.ones_like(D_real)", "torch.full_like(D_real, 0.9)")],
-        "gan.d_accumulates",
-        "0.9",
+        "gan.d_real_half",
+        "the real batch has the label 0.9",
     ),
     "one batch of both": (
         GAN_TRAINER,
@@ -888,8 +888,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
                 "        self._optimD.step()\n        D_x = D_real.detach().mean()",
             )
         ],
-        "gan.d_accumulates",
-        "updated 2 times",
+        "gan.one_step_each",
+        "D is updated 2 times",
     ),
     "D in evaluation mode": (
         GAN_TRAINER,
@@ -1039,7 +1039,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
             )
         ],
         "gan.g_update",
-        "what the update changes in G",
+        "0.5 times the learning rate",
     ),
     "only one loss of D": (
         GAN_TRAINER,
@@ -1099,7 +1099,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.D_G_z2",
         "before D's update",
     ),
-    "D_x is forgotten": (GAN_TRAINER, [swap("        D_x = D_real.detach().mean()\n", "")], "gan.loss_D", "D_x"),
+    "D_x is forgotten": (
+        GAN_TRAINER,
+        [swap("        D_x = D_real.detach().mean()\n", "")],
+        "gan.one_step_each",
+        "'D_x' is not defined",
+    ),
     "block 3 is not filled in": (
         GAN_TRAINER,
         [unfill(GAN_TRAINER, 3)],
@@ -1119,6 +1124,6 @@ ALSO = {
     "z of one instance": {"vae.posterior_split"},
     "summed losses": {"gan.g_gradient"},
     "both labels of D are swapped": {"gan.d_fake_half"},
-    "D in evaluation mode": {"gan.one_step_each", "gan.D_x"},
-    "D in evaluation mode for G": {"gan.D_G_z2"},
+    "no backward pass for D": {"gan.d_fake_half"},
+    "D in evaluation mode": {"gan.one_step_each"},
 }
