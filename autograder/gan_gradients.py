@@ -60,6 +60,14 @@ class Judgement:
         """(G's weights, n), likewise."""
         return np.stack([_gradient(one, self.netG) for one in self.said], axis=1)
 
+    def updated_meanwhile(self, weights: np.ndarray) -> "Judgement":
+        """What is left of it when D is updated before the derivatives are taken: they go through the new weights."""
+        parameters = list(self.netD.parameters())
+        rows = torch.from_numpy(np.asarray(weights, dtype=np.float64)).split([one.numel() for one in parameters])
+        for parameter, row in zip(parameters, rows, strict=True):
+            parameter.data.copy_(row.view_as(parameter))  # unseen by autograd, as Adam's fused step is
+        return self
+
     def loss(self, label: float) -> Tensor:
         """The binary cross entropy with this label, averaged."""
         return nn.functional.binary_cross_entropy(self.said, torch.full_like(self.said, label))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 EXACT = 0.02  # how well the derivatives of single judgements are known
-MOST_GUARDED = 1.1e-5  # a guard of 1e-5 in a logarithm is right
+MOST_LABEL = 1.3  # that is drawn for one image
 SMALLEST = 1e-12
 
 
@@ -17,13 +17,13 @@ class Loss:
         name: "" for the binary cross entropy with one label; else one of FORMS, "labels" or "clamped".
         weight: how often it counts.
         label: that of the cross entropy.
-        labels: the least and the largest, where each image has its own.
+        labels: those of the images, where each has its own.
     """
 
     name: str
     weight: float
     label: float
-    labels: tuple[float, float] | None = None
+    labels: tuple[float, ...] = ()
 
     @property
     def is_missing(self) -> bool:
@@ -33,8 +33,9 @@ class Loss:
     def value(self, probabilities: np.ndarray) -> float | None:
         """What it is; None where that is not known."""
         p = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
-        if self.name == "":
-            return float(self.weight * np.mean(-self.label * np.log(p) - (1 - self.label) * np.log(1 - p)))
+        if self.name in ("", "labels"):
+            label = np.array(self.labels or [self.label])
+            return float(self.weight * np.mean(-label * np.log(p) - (1 - label) * np.log(1 - p)))
         if self.name == "logits":
             return float(self.weight * np.mean(np.logaddexp(0, p) - self.label * p))
         if self.name == "squares":
@@ -58,7 +59,14 @@ FORMS = {
 MISSING = Loss("", 0.0, 0.0)
 
 
-def loss_of(slopes: np.ndarray, probabilities: np.ndarray, right: float, like: Loss | None = None) -> Loss | None:
+def seen_slopes(slopes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """By the logit of each judgement, and not averaged: of a cross entropy, probability - label."""
+    return slopes * len(slopes) * probabilities * (1 - probabilities)
+
+
+def loss_of(
+    slopes: np.ndarray, probabilities: np.ndarray, right: float, like: Loss | None = None, least: float = 0
+) -> Loss | None:
     """Tell the loss that has these derivatives.
 
     Args:
@@ -66,33 +74,35 @@ def loss_of(slopes: np.ndarray, probabilities: np.ndarray, right: float, like: L
         probabilities: (n,), the judgements.
         right: the label that is the right one.
         like: the loss of an earlier step, which a batch of one image can't tell from others.
+        least: what counts as nothing, of `seen_slopes`.
     Returns:
         None where no known loss has.
     """
-    p, num = np.clip(probabilities, SMALLEST, 1 - SMALLEST), len(slopes)
-    seen = slopes * num * p * (1 - p)  # p - label of a cross entropy
-    if np.abs(seen).max() < EXACT:
-        return MISSING
-    plain = Loss("", 1.0, right)
-    for known in (plain, like):
-        if known is not None and known.name in FORMS and _fit(seen, known.slopes(p) * num * p * (1 - p)):
+    p = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
+    seen, like_name = seen_slopes(slopes, p), like.name if like else ""
+    if np.abs(seen).max() <= least:
+        return like if like_name == "clamped" else MISSING
+    for known in (Loss("", 1.0, right), like):
+        if known is not None and known.name in FORMS and _fit(seen, seen_slopes(known.slopes(p), p)):
             return known
-    if num > 1 and np.ptp(p) > EXACT:
-        (weight, labelled), *_ = np.linalg.lstsq(np.stack([p, -np.ones(num)], axis=1), seen, rcond=None)
+    is_left_out = np.abs(seen) < EXACT
+    if len(p) > 1 and is_left_out.any() and _fit(seen, np.where(is_left_out, 0, p - right)):
+        return Loss("clamped", 1.0, right)
+    labels = p - seen
+    if like_name == "labels" and (labels > -EXACT).all() and (labels < MOST_LABEL).all():
+        return Loss("labels", 1.0, float(labels.mean()), tuple(labels.clip(0)))
+    if len(p) > 1 and np.ptp(p) > EXACT:
+        (weight, labelled), *_ = np.linalg.lstsq(np.stack([p, -np.ones(len(p))], axis=1), seen, rcond=None)
         if _fit(seen, weight * p - labelled) and -EXACT < labelled / (weight or 1) < 1 + EXACT:
             return Loss("", float(weight), float(labelled / weight))
     for name, form in FORMS.items():
         for label in (right, 1 - right):
-            shape = form(p, label) * p * (1 - p)
+            shape = seen_slopes(form(p, label) / len(p), p)
             weight = (shape @ seen) / (shape @ shape)
             if _fit(seen, weight * shape):
                 return Loss(name, float(weight), label)
-    is_left_out, expected = np.abs(seen) < EXACT, p - right
-    if num > 1 and is_left_out.any() and _fit(seen, np.where(is_left_out, 0, expected)):
-        return Loss("clamped", 1.0, right)
-    labels = p - seen
-    if (labels > -EXACT).all() and (labels < 1.3).all():
-        return Loss("labels", 1.0, float(labels.mean()), (float(labels.min()), float(labels.max())))
+    if (labels > -EXACT).all() and (labels < MOST_LABEL).all():
+        return Loss("labels", 1.0, float(labels.mean()), tuple(labels.clip(0)))
     return None
 
 

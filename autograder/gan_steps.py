@@ -25,11 +25,12 @@ from autograder.gan_gradients import (
     right_gradient_of_D,
     right_gradient_of_G,
 )
-from autograder.gan_losses import MISSING, Loss, loss_of
+from autograder.gan_losses import MISSING, Loss, loss_of, seen_slopes
 from autograder.probe.players import WIDE, widened
 
 MOST_UPDATES = 4  # of a player in one step that were noted
 EXPLAINED = 3e-3  # of a gradient
+NOTHING = 0.01  # of the larger part of a gradient
 BETA2, ADAMS_EPSILON = 0.999, 1e-8
 # Ways to judge that are another check's matter, or come to the same.
 PAID_ELSEWHERE = ("", "changed weights", "left in evaluation mode")
@@ -148,10 +149,15 @@ class Step:
             updates[-1].gradient if updates else self[f"{player}.0.gradient"], nan=0, posinf=np.inf, neginf=-np.inf
         )
 
+    def is_finite(self, player: str) -> bool:
+        """Whether its gradient is, as far as that was seen."""
+        return f"{player}.0.gradient" not in self or bool(np.isfinite(self.gradient(player)).all())
+
     def updated_D(self) -> np.ndarray:
-        """D's weights after its last update."""
+        """D's weights after its last update, if that comes before G's."""
         updates = self.updates("D")
-        return updates[-1].after if updates else self.weights("D")
+        comes_first = self.found.facts.get(f"{self.name}.D first", True)
+        return updates[-1].after if updates and comes_first else self.weights("D")
 
     @cached_property
     def D(self) -> ExplainedD | None:
@@ -172,8 +178,12 @@ class Step:
             factors = _explain(got, real.to_D, fake.to_D, np.ones((len(got), 1)))
             if factors is not None:
                 like = self.before.D if self.before else None
-                of_real = loss_of(factors[0], real.probabilities, REAL, like and like.real.loss)
-                of_fake = loss_of(factors[1], fake.probabilities, FAKE, like and like.fake.loss)
+                slopes = [
+                    seen_slopes(one, half.probabilities) for one, half in zip(factors, (real, fake), strict=False)
+                ]
+                least = NOTHING * max(np.abs(one).max() for one in slopes)
+                of_real = loss_of(factors[0], real.probabilities, REAL, like and like.real.loss, least)
+                of_fake = loss_of(factors[1], fake.probabilities, FAKE, like and like.fake.loss, least)
                 return ExplainedD(Half(real, of_real), Half(fake, of_fake), factors[2][0] / self._leftover)
         return None
 
@@ -201,9 +211,14 @@ class Step:
             factors = _explain(got, told.to_G, *leaking, np.ones((len(got), 1)))
             if factors is None:
                 continue
-            loss = loss_of(factors[0], told.probabilities, REAL, like and like.told.loss)
+            parts = [
+                np.abs(seen_slopes(one, half.probabilities)).max()
+                for one, half in zip(factors[:-1], (told, in_D.judgement), strict=False)
+            ]
+            least = NOTHING * max(parts)
+            loss = loss_of(factors[0], told.probabilities, REAL, like and like.told.loss, least)
             leak = 0.0
-            if leaking and np.abs(factors[1]).max() > 0.02 * np.abs(np.concatenate(factors[:2])).max():
+            if leaking and parts[1] > least:
                 if loss is MISSING and not _are_parallel(factors[1], slopes):
                     continue  # nothing of D after its update: it may have judged before that
                 leak = 1.0
@@ -277,6 +292,7 @@ class Step:
             yield judge(Way("changed weights", self["G.D"]), given.fakes, given.netG)
         if not np.array_equal(after, self.weights("D")):
             yield judge(Way(BEFORE, self.weights("D")), given.fakes, given.netG)
+            yield judge(Way(BEFORE, self.weights("D")), given.fakes, given.netG).updated_meanwhile(after)
         if "G.statistics" in self:
             is_left = self._found_in_evaluation() or (self.D and self.D.fake.way.endswith("in evaluation mode"))
             name = "left in evaluation mode" if is_left else "in evaluation mode"

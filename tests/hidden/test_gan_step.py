@@ -5,6 +5,7 @@ code has made of it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +18,11 @@ from autograder.gan_steps import BEFORE, BETA2, PAID_ELSEWHERE, Half, Step, adam
 
 USED_TWICE = "backward through the graph a second time"
 CHANGED_MEANWHILE = "modified by an inplace operation"
-FROZEN = "does not require grad"
+FROZEN = "require"  # "does not require grad", "requires_grad=False"
 OTHER_SIZES = "target size"
+EXCHANGED = "are BCE_criterion's two arguments exchanged? What D says comes first, then the labels"
+KEPT = "Something of the step before is kept together with its graph: keep its number alone"
+SET_IN = {1: ("loss_D_real", "D_x"), 2: ("loss_D_fake", "D_G_z1"), 3: ("loss_G", "D_G_z2")}
 LABELS = "Give the labels the shape of what D says, as torch.ones_like does"
 IN_THE_SUM = 0.02  # how exactly it is known how often a half is in D's gradient
 IN_THE_RATE = 2e-5  # likewise of the learning rate
@@ -85,6 +89,8 @@ def d_update(steps):
     needed_for_fid=True,
 )
 def one_step_each(steps, submission):
+    if not steps()[0].is_finite("D"):
+        raise Waits("gan.d_accumulates")
     if "G.0.gradient" not in steps()[0]:
         failure = submission.failure(f"stopped.{steps()[0].name}")
         raise NotSeen("G.0.gradient", failure and with_hint(failure))
@@ -104,6 +110,8 @@ def any_batch(steps, submission):
         fail(f"a step of 5 images stops, and one of {first.batch} doesn't: {with_hint(failure).sentence()}")
     if failure:
         raise NotSeen("stopped.0", with_hint(failure))
+    if f"stopped again.{steps()[1].name}" in submission.failures:
+        raise Waits("gan.one_step_each")
     for name, failure in submission.failures.items():
         kind, _, number = name.partition(".")
         if kind == "stopped again" and failure:
@@ -114,9 +122,9 @@ def any_batch(steps, submission):
 
 
 @check("No gradient of D's step is in G's update", points="gan.no_leak", probe="gan_step")
-def no_leak(steps, remark):
+def no_leak(steps, submission, remark):
     in_each_step(steps(), judge_leak)
-    if steps()[0].fact("reaches G"):
+    if submission.facts.get(f"{steps()[0].name}.reaches G"):
         remark("Remark: block 2 does not detach the fakes from G; that costs time, and is no fault otherwise.")
 
 
@@ -190,7 +198,7 @@ def judge_sum(step: Step) -> None:
     """Fail unless D's gradient is that of both halves, each judged as it should be, and each once."""
     got = step.gradient("D")
     if not np.isfinite(got).all():
-        fail("D's gradient is not finite")
+        fail(f"D's gradient is not finite: {EXCHANGED}")
     if step.D is None:
         right = right_gradient_of_D(step.judged_real, step.judged_fake)
         most = np.abs(got).max()
@@ -254,7 +262,7 @@ def judge_labels(half: Half, images: str, right: float, what: str) -> None:
     if loss.name in LOSSES:
         fail(f"{what} {LOSSES[loss.name]}")
     if loss.labels:
-        fail(f"{images} labels from {loss.labels[0]:.2g} to {loss.labels[1]:.2g}, and all should be {right:g}")
+        fail(f"{images} labels from {min(loss.labels):.2f} to {max(loss.labels):.2f}, and all should be {right:g}")
     if abs(loss.label - right) < IN_THE_SUM:
         return
     if abs(loss.label - (1 - right)) < IN_THE_SUM:
@@ -267,6 +275,8 @@ def judge_update(step: Step, player: str) -> None:
     updates = step.updates(player)
     if not updates or len(updates) < step.fact("updates")[player]:
         raise Waits("gan.one_step_each")
+    if not step.is_finite(player):
+        raise Waits("gan.d_accumulates" if player == "D" else "gan.g_gradient")
     weights = step.weights(player)
     for number, (update, expected) in enumerate(adams_change(step, player)):
         changed(player, weights, update.found, "before its update" if number == 0 else "between its updates")
@@ -322,7 +332,8 @@ def judge_order(step: Step) -> None:
 def stops_later(step: Step, failure: Failure) -> None:
     """Fail since a step has stopped as the first one did not."""
     which = ORDINALS[int(step.name[-1])]
-    fail(f"the {which} step of a Trainer stops, the first one doesn't: {with_hint(failure).sentence()}")
+    told = replace(failure, hint=KEPT) if USED_TWICE in failure.message else with_hint(failure)
+    fail(f"the {which} step of a Trainer stops, and the first one doesn't: {told.sentence()}")
 
 
 def believe(step: Step) -> None:
@@ -341,8 +352,8 @@ def believe(step: Step) -> None:
 
 def judge_leak(step: Step) -> None:
     """Fail if something of D's step, or of an earlier one, is in G's gradient."""
-    if not np.isfinite(step.gradient("G")).all() or step.G is None:
-        raise Waits("gan.g_gradient")
+    if step.G is None or not step.fact("D first"):
+        raise Waits("gan.g_gradient" if step.G is None else "gan.one_step_each")
     if step.G.leak:
         fail("the fake half of D's step leaves its gradient in G: detach the fakes there")
     if abs(step.G.leftover) > IN_THE_SUM:
@@ -350,14 +361,16 @@ def judge_leak(step: Step) -> None:
 
 
 def judge_told(step: Step) -> None:
-    """Fail unless G minimises the cross entropy of the fakes, as the new D judges them, and the label of real images."""
+    """Fail unless G minimises the cross entropy of what the new D says of the fakes, with the label of real images."""
     got = step.gradient("G")
     if not np.isfinite(got).all():
-        fail("G's gradient is not finite")
+        fail(f"G's gradient is not finite: {EXCHANGED}")
     if step.G is None:
         most, right = np.abs(got).max(), right_gradient_of_G(step.judged_after)
         mistake(got, right.clip(-most, most), f"G's gradient is cut to [{-most:.3g}, {most:.3g}] before its update")
         fail("G's gradient is not that of −log D(G(z)), averaged over the batch")
+    if not step.fact("D first"):
+        raise Waits("gan.one_step_each")
     told = step.G.told
     if told.loss is MISSING:
         fail("no gradient reaches G: in block 3 its backward pass is missing, or the fakes are detached")
@@ -458,13 +471,13 @@ def judge_mean(step: Step, name: str, right, own: Half | None, others: dict) -> 
 
 def with_hint(failure: Failure) -> Failure:
     """A failure with what PyTorch's words mean in this step, where that is known."""
-    from dataclasses import replace
-
     hints = {
         USED_TWICE: "In block 2 the fakes are to be detached from G, and in block 3 D is to judge the fakes again",
         CHANGED_MEANWHILE: "Block 3 uses a judgement from before D's update: there D is to judge the fakes again",
         FROZEN: "Was requires_grad switched off and never on again?",
         OTHER_SIZES: LABELS,
     }
+    for block, names in SET_IN.items():
+        hints |= {f"'{name}'": f"Block {block} is to set {' and '.join(names)}" for name in names}
     found = [hint for words, hint in hints.items() if words in failure.message]
     return replace(failure, hint=found[0]) if found else failure
