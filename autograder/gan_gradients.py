@@ -75,8 +75,8 @@ class Judgement:
 
 def images_of(G: np.ndarray, z: np.ndarray) -> tuple[Tensor, nn.Module]:
     """What a G with these weights makes of noise, (n, 1, 32, 32) with its graph, and that G."""
-    netG = with_weights(Painter(), torch.from_numpy(np.asarray(G, dtype=np.float64)))
-    return netG(torch.from_numpy(np.asarray(z, dtype=np.float64))), netG
+    netG = with_weights(Painter(), torch.tensor(G, dtype=torch.float64))
+    return netG(torch.tensor(z, dtype=torch.float64)), netG
 
 
 def judge(way: Way, images: Tensor, netG: nn.Module | None = None) -> Judgement:
@@ -103,7 +103,7 @@ def right_gradient_of_G(fake: Judgement) -> np.ndarray:
 
 
 def _judge(way: Way) -> nn.Module:
-    netD = with_weights(Judge(), torch.from_numpy(np.asarray(way.weights, dtype=np.float64))).double()
+    netD = with_weights(Judge(), torch.tensor(way.weights, dtype=torch.float64)).double()
     return netD if way.kept is None else with_statistics(netD, torch.from_numpy(way.kept))
 
 

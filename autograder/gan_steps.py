@@ -153,11 +153,15 @@ class Step:
         """Whether its gradient is, as far as that was seen."""
         return f"{player}.0.gradient" not in self or bool(np.isfinite(self.gradient(player)).all())
 
+    @property
+    def is_D_first(self) -> bool:
+        """Whether D is updated before G, as far as that was seen."""
+        return self.found.facts.get(f"{self.name}.D first") is not False
+
     def updated_D(self) -> np.ndarray:
         """D's weights after its last update, if that comes before G's."""
         updates = self.updates("D")
-        comes_first = self.found.facts.get(f"{self.name}.D first", True)
-        return updates[-1].after if updates and comes_first else self.weights("D")
+        return updates[-1].after if updates and self.is_D_first else self.weights("D")
 
     @cached_property
     def D(self) -> ExplainedD | None:

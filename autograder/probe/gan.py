@@ -200,7 +200,8 @@ class _Watched:
                 unused = self._unused if player == "D" and self._unused is not None else _gradient(parameters)
                 record.array(f"{name}.{player}.0.gradient", unused)
             record.array(f"{name}.{player}.left", _row(parameters))
-        record.fact(f"{name}.D first", self._order[:1] != ["G"])
+        after_D = self._order[self._order.index("D") :] if "D" in self._order else ["G"]
+        record.fact(f"{name}.D first", "G" in after_D or "G" not in self._order)
         record.fact(f"{name}.training", {player: bool(net.training) for player, net in self._players.items()})
         learns = {player: all(one.requires_grad for one in given) for player, given in self._parameters.items()}
         record.fact(f"{name}.learns", learns)

@@ -317,7 +317,7 @@ def judge_order(step: Step) -> None:
             fail(f"{player} is never updated")
         if updates[player] > 1:
             fail(f"{player} is updated {updates[player]} times in one training step, and should be once")
-    if not step.fact("D first"):
+    if not step.is_D_first:
         fail("G is updated before D: are the two optimizers exchanged?")
     for player, training in step.fact("training").items():
         if not training:
@@ -352,7 +352,7 @@ def believe(step: Step) -> None:
 
 def judge_leak(step: Step) -> None:
     """Fail if something of D's step, or of an earlier one, is in G's gradient."""
-    if step.G is None or not step.fact("D first"):
+    if step.G is None or not step.is_D_first:
         raise Waits("gan.g_gradient" if step.G is None else "gan.one_step_each")
     if step.G.leak:
         fail("the fake half of D's step leaves its gradient in G: detach the fakes there")
@@ -369,7 +369,7 @@ def judge_told(step: Step) -> None:
         most, right = np.abs(got).max(), right_gradient_of_G(step.judged_after)
         mistake(got, right.clip(-most, most), f"G's gradient is cut to [{-most:.3g}, {most:.3g}] before its update")
         fail("G's gradient is not that of −log D(G(z)), averaged over the batch")
-    if not step.fact("D first"):
+    if not step.is_D_first:
         raise Waits("gan.one_step_each")
     told = step.G.told
     if told.loss is MISSING:
