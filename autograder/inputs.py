@@ -111,20 +111,61 @@ def _gan_generator(rng: np.random.Generator) -> dict:
     return inputs
 
 
+# Of each step of the GAN's probe: images, and between what D's logits of the real ones lie, and those of the fakes. In
+# the second step D is good at telling them, in the third one it is deceived: whatever a step does only then is seen. At
+# 5.4 a guard of 1e-5 in a logarithm makes no difference to speak of, and a clamp at 0.01 does.
+GAN_STEPS = (
+    (5, (-1.0, 2.0), (-2.3, 0.6)),
+    (5, (2.0, 5.4), (-5.4, -1.6)),
+    (3, (-5.4, -1.5), (1.2, 5.4)),
+    (1, (-1.0, 1.0), (-1.0, 1.0)),
+)
+
+
 def _gan_step(rng: np.random.Generator) -> dict:
     from autograder.probe import players  # torch: only whoever draws inputs has to wait for it
 
-    batch = 5
-    judge, painter = players.num_weights(players.Judge()), players.num_weights(players.Painter())
+    inputs, weights = {}, {"D": [], "G": []}
+    for step, (batch, *logits) in enumerate(GAN_STEPS):
+        real = rng.uniform(-1, 1, (batch, 1, 32, 32))
+        z = rng.standard_normal((batch, players.LATENT_DIM, 1, 1))
+        D, G = (rng.normal(0, 0.25, players.num_weights(net())) for net in (players.Judge, players.Painter))
+        wanted = [_spread(rng, *between, batch) for between in logits]
+        weights["D"].append(_judging(D, G, real, z, np.concatenate(wanted)))
+        weights["G"].append(G)
+        inputs |= {f"real.{step}": real, f"z.{step}": z}
     return {
-        "real": rng.uniform(-1, 1, (batch, 1, 32, 32)),
-        "z": rng.standard_normal((batch, players.LATENT_DIM, 1, 1)),
-        "D": rng.normal(0, 0.25, judge),
-        "G": rng.normal(0, 0.3, painter),
-        "learning_rate": rng.uniform(0.01, 0.02),  # large, so that D's judgements before and after are told apart
+        **inputs,
+        **{player: np.stack(rows) for player, rows in weights.items()},
+        # Small, so that D stays what it is, and large enough to tell its judgements before and after.
+        "learning_rate": rng.uniform(0.002, 0.004),
         "beta1": 0.5,
         "leftover": LEFTOVER,
     }
+
+
+def _spread(rng: np.random.Generator, low: float, high: float, count: int) -> np.ndarray:
+    """Numbers from low to high, both ends among them where there are two or more; the rest lies nearer to 0."""
+    if count == 1:
+        return rng.uniform(low, high, 1)
+    near, far = sorted((low, high), key=abs)
+    between = near + (far - near) * np.linspace(0, 0.6, count - 1) if count > 2 else np.array([near])
+    return rng.permutation(np.append(between, far))
+
+
+def _judging(D: np.ndarray, G: np.ndarray, real: np.ndarray, z: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """D's weights, changed in its last layer so that its judgements of the images and of G(z) have these logits."""
+    import torch
+
+    from autograder.probe.players import Judge, Painter, with_weights
+
+    netD, netG = with_weights(Judge(), torch.from_numpy(D)), with_weights(Painter(), torch.from_numpy(G))
+    with torch.no_grad():
+        halves = torch.from_numpy(real), netG.double()(torch.from_numpy(z))
+        features = np.concatenate([netD.double().features(images).flatten(1).numpy() for images in halves])
+    last = netD.decide.weight.numel()
+    D[-last:] += np.linalg.lstsq(features, logits - features @ D[-last:], rcond=None)[0]
+    return D
 
 
 def _other_latent_dim(rng: np.random.Generator) -> int:

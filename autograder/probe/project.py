@@ -1,6 +1,7 @@
 """The student's project: its classes, and where in its files an exception came from."""
 
 import importlib
+import os
 import re
 import sys
 import traceback
@@ -86,6 +87,12 @@ class Project:
         sys.modules[name] = module
         exec(code, module.__dict__)
         return module
+
+    def forget(self) -> None:
+        """Have the student's modules imported anew when they are next asked for."""
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(f"{self.folder}{os.sep}"):
+                del sys.modules[name]
 
     def describe(self, error: BaseException) -> dict[str, object]:
         """What an exception is, and where in the student's files it came from, as far as that is known."""

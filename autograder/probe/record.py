@@ -92,6 +92,8 @@ def number(what: str, value: object) -> float:
     if isinstance(value, Tensor) and value.numel() != 1:
         raise WrongAnswer(f"{what} should be one number and is a tensor of shape {tuple(value.shape)}")
     try:
+        if isinstance(value, str):
+            raise TypeError
         return float(value.detach() if isinstance(value, Tensor) else value)
     except (TypeError, ValueError):
         raise WrongAnswer(f"{what} should be one number and is of type {type(value).__name__}") from None

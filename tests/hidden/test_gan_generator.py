@@ -1,19 +1,23 @@
 """The generator's layers, what stands between them, and its images. Optional, as the GAN is."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from autograder import tables
-from autograder.checks import Waits, check, fail, mistake, same
+from autograder.checks import Missing, NotLookedAt, Waits, Wrong, check, close, fail, same
 from autograder.evidence import NotSeen
 from autograder.inputs import GAN_DEFAULTS
-from autograder.networks import Network, gan_network
+from autograder.networks import SOMETHING_ELSE, Network, gan_network
 
 from .test_vae_layers import judge_row, wait_for_an_earlier_row
 
 NUM_ROWS = 4
 LAST = NUM_ROWS - 1
 PYTORCHS_OWN = {"eps": 1e-5, "momentum": 0.1, "learns": True, "keeps statistics": True}
+NO_WEIGHTS = "BatchNorm2d(affine=False) has no weights that the given weights_init could set: keep PyTorch's own"
 
 
 def usual_generator(submission) -> Network:
@@ -24,12 +28,29 @@ def usual_generator(submission) -> Network:
 @check("Row {row} of the generator's table is there, with BN and activation", "gan.gen_{row}", probe="gan_generator")
 @pytest.mark.parametrize("row", range(1, NUM_ROWS + 1))
 def generator_rows(submission, row):
-    # What stands behind the last layer is what comes out, and judged as such.
-    judge_row(usual_generator(submission), row - 1, "gan.gen", with_activation=row < NUM_ROWS)
+    judge_generators_row(submission, row)
+
+
+def judge_generators_row(submission, row: int) -> None:
+    """Fail unless a row is as the table asks; what stands behind the last layer is judged as what comes out."""
+    network = usual_generator(submission)
+    try:
+        judge_row(network, row - 1, "gan.gen", with_activation=row < NUM_ROWS)
+    except Missing:
+        raise
+    except Wrong as wrong:
+        if SOMETHING_ELSE in str(wrong) and differs_by_itself(submission):
+            fail(f"{wrong}: what it gives differs from call to call, as with dropout or noise, which no row asks for")
+        raise
 
 
 @check("The images are Tanh of what the last layer gives, in [-1, 1]", points="gan.output_range", probe="gan_generator")
 def output_range(submission):
+    judge_range(submission)
+
+
+def judge_range(submission) -> None:
+    """Fail unless Tanh alone stands behind the last layer."""
     network = usual_generator(submission)
     try:
         behind = network.stands_behind(LAST)
@@ -48,6 +69,11 @@ def output_range(submission):
 
 @check("The generator has no layers that the table hasn't", points="gan.no_other_layers", probe="gan_generator")
 def no_other_layers(submission):
+    judge_number(submission)
+
+
+def judge_number(submission) -> None:
+    """Fail if there are layers that no row has."""
     network = usual_generator(submission)
     if not any(map(network.is_right, range(NUM_ROWS))):
         raise Waits("gan.gen_1")  # of no layers at all, none is too many
@@ -57,10 +83,19 @@ def no_other_layers(submission):
 
 @check("Batch normalisation is PyTorch's own", points="gan.batch_norm", probe="gan_generator")
 def batch_norm(submission):
+    judge_norms(submission)
+
+
+def judge_norms(submission) -> None:
+    """Fail unless the batch normalisations that are there have PyTorch's settings."""
     network = usual_generator(submission)
     norms = [norm for index in range(NUM_ROWS) for norm in network.norms(index)]
     if not norms:
-        raise NotSeen("batch normalisation", network.failure)
+        raise NotSeen("batch normalisation", network.failure) if network.failure else Waits("gan.gen_1")
+    failure = submission.failures.get("make")
+    if failure is not None:
+        learns = all(norm["learns"] for norm in norms)
+        raise NotSeen("make", failure if learns else replace(failure, hint=NO_WEIGHTS))
     for norm in norms:
         for setting, usual in PYTORCHS_OWN.items():
             if not np.isclose(norm[setting], usual, rtol=1e-4):
@@ -69,43 +104,101 @@ def batch_norm(submission):
 
 @check("latent_dim and hidden_dim are honoured, whatever they are", points="gan.sizes", probe="gan_generator")
 def sizes_are_honoured(submission, inputs, remark):
-    sizes = inputs["gan_generator.settings"][1].tolist()
-    usual, other = usual_generator(submission), gan_network(submission, 1, tables.generator(*sizes))
-    if not any(map(usual.is_right, range(NUM_ROWS))):
-        raise Waits("gan.gen_1")
-    for index, row in enumerate(other.rows):
-        if usual.differences(index):
-            continue  # wrong anyway, and told so by its own check
-        wrong = other.differences(index)
-        if wrong:
-            names = "latent_dim" if index == 0 and " in; " in wrong[0] else "hidden_dim"
-            fail(
-                f"with latent_dim {sizes[1]} and hidden_dim {sizes[2]} row {row.name} {wrong[0]}: {names} is "
-                "written into the code"
-            )
-    if "1.z" in submission.failures and "0.z" not in submission.failures:
-        raise NotSeen("1.z", submission.failures["1.z"])
+    usual = judge_sizes(submission, inputs)
     colour = gan_network(submission, 2, tables.generator(*inputs["gan_generator.settings"][2].tolist()))
     if "2.z" in submission.failures or (colour.differences(LAST) and not usual.differences(LAST)):
         remark("Remark: your generator ignores num_channels; with one image channel that is no fault.")
 
 
+def judge_sizes(submission, inputs) -> Network:
+    """Fail unless the layers' sizes change as the table's do, right or wrong as they are; gives the usual network."""
+    sizes = inputs["gan_generator.settings"][1].tolist()
+    usual, other = usual_generator(submission), gan_network(submission, 1, tables.generator(*sizes))
+    if not any(usual.has(index) for index in range(NUM_ROWS)):
+        raise Waits("gan.gen_1")
+    given = f"with latent_dim {sizes[1]} and hidden_dim {sizes[2]}"
+    for index, row in enumerate(other.rows):
+        if not usual.has(index):
+            continue
+        if not usual.is_right(index):
+            for what, name in (("inputs", "latent_dim" if index == 0 else "hidden_dim"), ("outputs", "hidden_dim")):
+                changes = getattr(row, what) != getattr(usual.rows[index], what)
+                if changes and other.has(index) and other.layer(index)[what] == usual.layer(index)[what]:
+                    fail(f"{given} row {row.name} has as many {what} as ever: {name} is written into the code")
+            continue  # what else is wrong is told by its own check
+        wrong = other.differences(index)
+        if wrong:
+            name = "latent_dim" if index == 0 and " in; " in wrong[0] else "hidden_dim"
+            fail(f"{given} row {row.name} {wrong[0]}: {name} is written into the code")
+    if "1.z" in submission.failures and "0.z" not in submission.failures:
+        raise NotSeen("1.z", submission.failures["1.z"])
+    return usual
+
+
 @check(
-    "With the same weights, the images in training mode are the reference's",
+    "From the same weights and z come the reference's images in training mode",
     points="gan.train_numbers",
     probe="gan_generator",
 )
-def train_numbers(submission, reference):
-    submission.fact("carried")
-    same(submission["train"], reference["train"], "the images in training mode")
+def train_numbers(submission, reference, inputs):
+    has_norms = any(usual_generator(submission).norms(index) for index in range(NUM_ROWS))
+    same(submission["own.taken"], submission["own.z"], "what the first layer takes, against z,")
+    if not has_something_else(submission) and differs_by_itself(submission):
+        fail("the images of the same z differ from call to call, as with dropout or noise")
+    first, part = submission["own.train"], submission["own.train_part"]
+    if has_norms and first.shape == part.shape and close(first, part):
+        fail("in training mode batch normalisation does not take the batch's own statistics, as if it were evaluated")
+    if is_right_otherwise(submission, inputs):
+        carried(submission)
+        same(submission["train"], reference["train"], "the images in training mode")
 
 
 @check(
-    "With the same weights and statistics, the images in evaluation mode are the reference's",
+    "From the same weights, statistics and z come the reference's images in evaluation mode",
     points="gan.eval_numbers",
     probe="gan_generator",
 )
-def eval_numbers(submission, reference):
-    got = submission["eval"]
-    mistake(got, submission["eval_as_train"], "in evaluation mode the images are those of training mode")
-    same(got, reference["eval"], "the images in evaluation mode")
+def eval_numbers(submission, reference, inputs):
+    norms = [norm for index in range(NUM_ROWS) for norm in usual_generator(submission).norms(index)]
+    if not close(submission["own.taken"], submission["own.z"]):
+        raise Waits("gan.train_numbers")
+    keeps_statistics = all(norm["keeps statistics"] for norm in norms)
+    if keeps_statistics and not close(submission["own.eval"], submission["own.eval_part"]):
+        fail("in evaluation mode the images are those of training mode: one depends on the others of its batch")
+    if is_right_otherwise(submission, inputs):
+        carried(submission)
+        if close(submission["own.train"], submission["own.train_part"]):
+            raise Waits("gan.train_numbers")  # no statistics are kept
+        same(submission["eval"], reference["eval"], "the images in evaluation mode")
+
+
+def has_something_else(submission) -> bool:
+    """Whether a row's check has told of something that stands behind its layer and has no name."""
+    network = usual_generator(submission)
+    return any(behind is not None and SOMETHING_ELSE in behind for behind in network.behind)
+
+
+def differs_by_itself(submission) -> bool:
+    """Whether the same z gives other images in a second call."""
+    return not close(submission["own.train"], submission["own.again"])
+
+
+def is_right_otherwise(submission, inputs) -> bool:
+    """Whether all that the other checks look at is right, so that nothing stands in the way of comparing images."""
+    judges: list[Callable] = [judge_range, judge_number, judge_norms, lambda found: judge_sizes(found, inputs)]
+    try:
+        for row in range(1, NUM_ROWS + 1):
+            judge_generators_row(submission, row)
+        for judge in judges:
+            judge(submission)
+    except (Wrong, Waits, NotSeen, NotLookedAt):
+        return False
+    return True
+
+
+def carried(submission) -> None:
+    """Fail if weights can't be put into a network of which all else is right."""
+    failure = submission.failures.get("carry")
+    if failure is not None and failure.type == "NotCarried":
+        fail(f"{failure.message}: each layer is to have weights of its own, computed from no others")
+    submission.fact("carried")

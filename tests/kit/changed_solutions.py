@@ -32,6 +32,26 @@ def block(number: int, *lines: str) -> Change:
     return change
 
 
+def before(number: int, lines: str) -> Change:
+    """Put lines at a block's beginning."""
+    return _added(number, lambda body, added: added + body, lines)
+
+
+def behind(number: int, lines: str) -> Change:
+    """Put lines at a block's end."""
+    return _added(number, lambda body, added: body + added, lines)
+
+
+def _added(number: int, put: Callable[[str, str], str], lines: str) -> Change:
+    def change(source: str) -> str:
+        blocks = find_blocks(source, "the reference")
+        bodies = [one.body for one in blocks]
+        bodies[number - 1] = put(bodies[number - 1], indent(lines, blocks[number - 1].indent) + "\n")
+        return fill_blocks(source, bodies, "the reference")
+
+    return change
+
+
 def unfill(file: str, *numbers: int) -> Change:
     """Empty some of the blocks, as in the scaffold."""
 

@@ -2,7 +2,20 @@
 
 # ruff: noqa: E501  # texts that are looked for stand on one line, as in the solution
 
-from changed_solutions import GAN_MODEL, GAN_TRAINER, VAE_MODEL, VAE_TRAINER, Change, block, kl, recon, swap, z
+from changed_solutions import (
+    GAN_MODEL,
+    GAN_TRAINER,
+    VAE_MODEL,
+    VAE_TRAINER,
+    Change,
+    before,
+    behind,
+    block,
+    kl,
+    recon,
+    swap,
+    z,
+)
 
 # Right in other words: name, file, and how it is changed.
 VARIANTS: dict[str, tuple[str, list[Change]]] = {
@@ -148,6 +161,77 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
         ],
     ),
     "judgements with their graph": (GAN_TRAINER, [swap(".detach().mean()", ".mean()")]),
+    "labels on the run's device, made anew": (
+        GAN_TRAINER,
+        [
+            swap("torch.ones_like(D_real)", "torch.ones(len(D_real), device=self.run.device)"),
+            swap("torch.zeros_like(D_fake)", "torch.full((D_fake.shape[0],), 0.0, device=self.run.device)"),
+            swap("BCE_criterion(D_fake, torch.ones_like", "BCE_criterion(D_fake.view(-1), torch.ones_like"),
+        ],
+    ),
+    "what main.py gives a Trainer is used": (
+        GAN_TRAINER,
+        [
+            before(1, "size, steps = self.data.train.batch_size, self.run.args.num_train_steps"),
+            behind(3, "self.progress = (size, steps, self.run.settings['model'], self.run.args.beta1)"),
+        ],
+    ),
+    "D frozen by a flag, and free again": (
+        GAN_TRAINER,
+        [
+            before(3, "self._netD.requires_grad_(False)"),
+            swap("loss_G.backward(inputs=list(self._netG.parameters()))", "loss_G.backward()"),
+            behind(3, "self._netD.requires_grad_(True)"),
+        ],
+    ),
+    "fakes from a block without gradients": (
+        GAN_TRAINER,
+        [
+            before(2, "with torch.no_grad():\n    given = fake_imgs * 1"),
+            swap("self._netD(fake_imgs.detach())", "self._netD(given)"),
+        ],
+    ),
+    "fakes detached by numpy": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs.detach())", "self._netD(torch.from_numpy(fake_imgs.detach().cpu().numpy()))")],
+    ),
+    "losses kept, and a count of the steps": (
+        GAN_TRAINER,
+        [
+            before(1, "self.count = getattr(self, 'count', 0) + 1"),
+            behind(2, "self.losses = getattr(self, 'losses', []) + [(loss_D_real.item(), loss_D_fake.item())]"),
+            behind(3, "self.last_loss_G, self.last_fakes = loss_G, fake_imgs"),
+        ],
+    ),
+    "gradients set to zero": (
+        GAN_TRAINER,
+        [
+            before(1, "self._optimD.zero_grad(set_to_none=False)"),
+            before(3, "self._optimG.zero_grad(set_to_none=False)"),
+        ],
+    ),
+    "cross entropies by formula, with guards": (
+        GAN_TRAINER,
+        [
+            swap("BCE_criterion(D_real, torch.ones_like(D_real))", "-(D_real + 1e-8).log().mean()"),
+            swap("BCE_criterion(D_fake, torch.zeros_like(D_fake))", "-(1 - D_fake + 1e-5).log().mean()"),
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = -D_fake.clamp(1e-5, 1 - 1e-5).log().mean()",
+            ),
+        ],
+    ),
+    "the batch's mean by a sum": (
+        GAN_TRAINER,
+        [
+            swap("D_x = D_real.detach().mean()", "D_x = float(sum(D_real.tolist()) / real_imgs.size(0))"),
+            swap("D_G_z1 = D_fake.detach().mean()", "D_G_z1 = D_fake.sum().item() / D_fake.numel()"),
+        ],
+    ),
+    "the modes set in the step": (
+        GAN_TRAINER,
+        [before(1, "self._netD.train()\nself._netG.train()"), before(3, "self._netD.train(True)")],
+    ),
     "a list of five": (
         GAN_TRAINER,
         [

@@ -1,6 +1,24 @@
 """Wrong solutions of the VAE and the GAN, one mistake each, and the check that must find it."""
 
-from changed_solutions import GAN_MODEL, GAN_TRAINER, VAE_MODEL, VAE_TRAINER, Change, block, kl, recon, swap, unfill, z
+from changed_solutions import (
+    GAN_MODEL,
+    GAN_TRAINER,
+    VAE_MODEL,
+    VAE_TRAINER,
+    Change,
+    before,
+    behind,
+    block,
+    kl,
+    recon,
+    swap,
+    unfill,
+    z,
+)
+
+G_BACKWARD = "loss_G.backward(inputs=list(self._netG.parameters()))"
+FRESH_NOISE = "torch.randn(len(fake_imgs), self._netG.latent_dim, 1, 1)"
+COUNT = "self.calls = getattr(self, 'calls', -1) + 1"
 
 # name: file, how it is changed, the check that must fail, words that its message must hold
 MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
@@ -716,8 +734,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "batch normalisation that can't be initialised": (
         GAN_MODEL,
         [swap("nn.BatchNorm2d(hidden_dim)", "nn.BatchNorm2d(hidden_dim, affine=False)")],
-        "gan.gen_1",
-        "GAN/model.py:13: your code stops with",
+        "gan.batch_norm",
+        "no weights that the given weights_init could set",
     ),
     "batch normalisation without statistics": (
         GAN_MODEL,
@@ -729,7 +747,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_MODEL,
         [swap("return self.decoder(z)", "return self.eval().decoder(z)")],
         "gan.train_numbers",
-        "the images in training mode",
+        "in training mode",
     ),
     "the generator in training mode": (
         GAN_MODEL,
@@ -765,6 +783,92 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         ],
         "gan.sizes",
         "hidden_dim is written",
+    ),
+    "dropout in the generator": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.BatchNorm2d(2 * hidden_dim),\n            nn.ReLU(),",
+                "nn.BatchNorm2d(2 * hidden_dim),\n            nn.ReLU(),\n            nn.Dropout(0.3),",
+            )
+        ],
+        "gan.gen_2",
+        "dropout",
+    ),
+    "noise drawn inside the generator": (
+        GAN_MODEL,
+        [
+            swap("from torch import nn", "import torch\nfrom torch import nn"),
+            swap("self.decoder(z)", "self.decoder(torch.randn_like(z))"),
+        ],
+        "gan.train_numbers",
+        "what the first layer takes, against z,",
+    ),
+    "noise added to z": (
+        GAN_MODEL,
+        [
+            swap("from torch import nn", "import torch\nfrom torch import nn"),
+            swap("self.decoder(z)", "self.decoder(z + 0.1 * torch.randn_like(z))"),
+        ],
+        "gan.train_numbers",
+        "what the first layer takes, against z,",
+    ),
+    "the generator ignores z": (
+        GAN_MODEL,
+        [swap("self.decoder(z)", "self.decoder(0 * z + 1)")],
+        "gan.train_numbers",
+        "what the first layer takes, against z,",
+    ),
+    "z halved": (
+        GAN_MODEL,
+        [swap("self.decoder(z)", "self.decoder(z / 2)")],
+        "gan.train_numbers",
+        "what the first layer takes, against z,",
+    ),
+    "upsampling and a convolution": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, kernel_size=4, stride=2, padding=1, bias=False)",
+                "nn.Upsample(scale_factor=2),\n            nn.Conv2d(2 * hidden_dim, hidden_dim, 3, 1, 1)",
+            )
+        ],
+        "gan.gen_3",
+        "asks for a transposed convolution; yours is a convolution",
+    ),
+    "a spectral norm in the generator": (
+        GAN_MODEL,
+        [
+            swap(
+                "nn.ConvTranspose2d(4 * hidden_dim, 2 * hidden_dim, kernel_size=4, stride=2, padding=1, bias=False)",
+                "nn.utils.spectral_norm(nn.ConvTranspose2d(4 * hidden_dim, 2 * hidden_dim, 4, 2, 1))",
+            )
+        ],
+        "gan.train_numbers",
+        "weights of its own",
+    ),
+    "a row is missing": (
+        GAN_MODEL,
+        [
+            swap(
+                "            nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, kernel_size=4, stride=2, padding=1, bias=False),\n"
+                "            nn.BatchNorm2d(hidden_dim),\n            nn.ReLU(),\n",
+                "",
+            ),
+            swap("nn.ConvTranspose2d(hidden_dim, num_channels", "nn.ConvTranspose2d(2 * hidden_dim, num_channels"),
+        ],
+        "gan.gen_3",
+        "there is none of its size",
+    ),
+    "no batch normalisation at all": (
+        GAN_MODEL,
+        [
+            swap("            nn.BatchNorm2d(4 * hidden_dim),\n", ""),
+            swap("            nn.BatchNorm2d(2 * hidden_dim),\n", ""),
+            swap("            nn.BatchNorm2d(hidden_dim),\n", ""),
+        ],
+        "gan.gen_1",
+        "there is ReLU",
     ),
     "block 1 of the generator is not filled in": (
         GAN_MODEL,
@@ -830,8 +934,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "no backward pass for D": (
         GAN_TRAINER,
         [swap("        loss_D_fake.backward()\n", ""), swap("        loss_D_real.backward()\n", "")],
-        "gan.d_accumulates",
-        "no gradient reaches D",
+        "gan.d_real_half",
+        "the real half is not in D's gradient",
     ),
     "D's losses averaged": (
         GAN_TRAINER,
@@ -851,8 +955,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "label smoothing": (
         GAN_TRAINER,
         [swap("torch.ones_like(D_real)", "torch.full_like(D_real, 0.9)")],
-        "gan.d_accumulates",
-        "0.9",
+        "gan.d_real_half",
+        "the real batch has the label 0.9",
     ),
     "one batch of both": (
         GAN_TRAINER,
@@ -888,8 +992,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
                 "        self._optimD.step()\n        D_x = D_real.detach().mean()",
             )
         ],
-        "gan.d_accumulates",
-        "updated 2 times",
+        "gan.one_step_each",
+        "D is updated 2 times",
     ),
     "D in evaluation mode": (
         GAN_TRAINER,
@@ -1039,7 +1143,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
             )
         ],
         "gan.g_update",
-        "what the update changes in G",
+        "0.5 times the learning rate",
     ),
     "only one loss of D": (
         GAN_TRAINER,
@@ -1099,7 +1203,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.D_G_z2",
         "before D's update",
     ),
-    "D_x is forgotten": (GAN_TRAINER, [swap("        D_x = D_real.detach().mean()\n", "")], "gan.loss_D", "D_x"),
+    "D_x is forgotten": (
+        GAN_TRAINER,
+        [swap("        D_x = D_real.detach().mean()\n", "")],
+        "gan.one_step_each",
+        "'D_x' is not defined",
+    ),
     "block 3 is not filled in": (
         GAN_TRAINER,
         [unfill(GAN_TRAINER, 3)],
@@ -1112,12 +1221,618 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.d_accumulates",
         "block 2 of GAN/trainer.py is not filled in yet",
     ),
+    # GAN/trainer.py, from step to step
+    "D frozen for G's half and never freed": (
+        GAN_TRAINER,
+        [
+            before(3, "for w in self._netD.parameters():\n    w.requires_grad_(False)"),
+            swap(G_BACKWARD, "loss_G.backward()"),
+        ],
+        "gan.one_step_each",
+        "frozen",
+    ),
+    "G updated every fifth call": (
+        GAN_TRAINER,
+        [before(3, COUNT), swap(f"        {G_BACKWARD}", f"        if self.calls % 5 == 0:\n            {G_BACKWARD}")],
+        "gan.g_gradient",
+        "from the second step on: no gradient reaches G",
+    ),
+    "G updated every second call": (
+        GAN_TRAINER,
+        [before(3, COUNT), swap(f"        {G_BACKWARD}", f"        if self.calls % 2 == 0:\n            {G_BACKWARD}")],
+        "gan.g_gradient",
+        "in the second and fourth step",
+    ),
+    "G updated every third call": (
+        GAN_TRAINER,
+        [before(3, COUNT), swap(f"        {G_BACKWARD}", f"        if self.calls % 3 == 0:\n            {G_BACKWARD}")],
+        "gan.g_gradient",
+        "in the second and third step",
+    ),
+    "D learns from real images only every second call": (
+        GAN_TRAINER,
+        [
+            before(1, COUNT),
+            swap(
+                "        loss_D_real.backward()", "        if self.calls % 2 == 0:\n            loss_D_real.backward()"
+            ),
+        ],
+        "gan.d_real_half",
+        "in the second and fourth step",
+    ),
+    "D skipped where D_x is high": (
+        GAN_TRAINER,
+        [swap("        loss_D_real.backward()", "        if D_real.mean() < 0.8:\n            loss_D_real.backward()")],
+        "gan.d_real_half",
+        "in the second step of 4 (with 5 images, D(x) 0.9",
+    ),
+    "D skipped where D_x is low": (
+        GAN_TRAINER,
+        [swap("        loss_D_real.backward()", "        if D_real.mean() > 0.3:\n            loss_D_real.backward()")],
+        "gan.d_real_half",
+        "in the third step of 4",
+    ),
+    "D's fake half skipped where it knows the fakes": (
+        GAN_TRAINER,
+        [swap("        loss_D_fake.backward()", "        if D_fake.mean() > 0.2:\n            loss_D_fake.backward()")],
+        "gan.d_fake_half",
+        "in the second step",
+    ),
+    "G skipped where its loss is low": (
+        GAN_TRAINER,
+        [swap(f"        {G_BACKWARD}", f"        if loss_G > 0.5:\n            {G_BACKWARD}")],
+        "gan.g_gradient",
+        "in the third step",
+    ),
+    "D's learning rate decays in the step": (
+        GAN_TRAINER,
+        [behind(3, "for g in self._optimD.param_groups:\n    g['lr'] *= 0.999")],
+        "gan.d_update",
+        "from the second step on: D is updated with 0.999 times",
+    ),
+    "G's learning rate decays in the step": (
+        GAN_TRAINER,
+        [behind(1, "self._optimG.param_groups[0]['lr'] *= 0.9999")],
+        "gan.g_update",
+        "0.9999 times",
+    ),
+    "a scheduler inside the step": (
+        GAN_TRAINER,
+        [
+            behind(
+                3,
+                "from torch.optim.lr_scheduler import ExponentialLR\n"
+                "self.schedule = getattr(self, 'schedule', None) or ExponentialLR(self._optimD, 0.99)\n"
+                "self.schedule.step()",
+            )
+        ],
+        "gan.d_update",
+        "from the second step on: D is updated with 0.99 times",
+    ),
+    "betas changed in the step": (
+        GAN_TRAINER,
+        [before(1, "self._optimD.param_groups[0]['betas'] = (0.9, 0.999)")],
+        "gan.d_update",
+        "betas 0.9 and 0.999",
+    ),
+    "labels cached on the Trainer": (
+        GAN_TRAINER,
+        [
+            before(1, "if not hasattr(self, 'ones'):\n    self.ones = torch.ones(len(real_imgs))"),
+            swap("BCE_criterion(D_real, torch.ones_like(D_real))", "BCE_criterion(D_real, self.ones)"),
+        ],
+        "gan.any_batch",
+        "a step of 3 images stops",
+    ),
+    "labels cached in a global": (
+        GAN_TRAINER,
+        [
+            swap("NUM_SHOWN = 32", "LABELS = {}\nNUM_SHOWN = 32"),
+            swap(
+                "BCE_criterion(D_real, torch.ones_like(D_real))",
+                "BCE_criterion(D_real, LABELS.setdefault('real', torch.ones_like(D_real)))",
+            ),
+        ],
+        "gan.any_batch",
+        "labels",
+    ),
+    "labels cached on the class": (
+        GAN_TRAINER,
+        [
+            before(3, "Trainer.ones = getattr(Trainer, 'ones', torch.ones(len(fake_imgs)))"),
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = BCE_criterion(D_fake, Trainer.ones)",
+            ),
+        ],
+        "gan.any_batch",
+        "labels",
+    ),
+    "labels cached in a default argument": (
+        GAN_TRAINER,
+        [
+            swap(
+                "    def train_step(self, real_imgs, fake_imgs, BCE_criterion):",
+                "    def train_step(self, real_imgs, fake_imgs, BCE_criterion, cache={}):",
+            ),
+            swap(
+                "BCE_criterion(D_real, torch.ones_like(D_real))",
+                "BCE_criterion(D_real, cache.setdefault('ones', torch.ones(len(real_imgs))))",
+            ),
+        ],
+        "gan.any_batch",
+        "a step of 3 images",
+    ),
+    "labels of a fixed batch": (
+        GAN_TRAINER,
+        [swap("BCE_criterion(D_real, torch.ones_like(D_real))", "BCE_criterion(D_real, torch.ones(64))")],
+        "gan.any_batch",
+        "a step of 5 images stops, and one of 64 doesn't",
+    ),
+    "squeeze that breaks a batch of one": (
+        GAN_TRAINER,
+        [
+            swap("D_real = self._netD(real_imgs)\n", "D_real = self._netD(real_imgs).squeeze()\n"),
+            swap("BCE_criterion(D_real, torch.ones_like(D_real))", "BCE_criterion(D_real, torch.ones(len(real_imgs)))"),
+        ],
+        "gan.any_batch",
+        "a step of a single image stops",
+    ),
+    "D's weights clipped in block 2": (
+        GAN_TRAINER,
+        [behind(2, "for w in self._netD.parameters():\n    w.data.clamp_(-0.01, 0.01)")],
+        "gan.d_update",
+        "cut to [-0.01, 0.01] before its update",
+    ),
+    "D's weights clipped in block 1": (
+        GAN_TRAINER,
+        [behind(1, "for w in self._netD.parameters():\n    w.data.clamp_(-0.1, 0.1)")],
+        "gan.d_update",
+        "cut to [-0.1, 0.1] before its update",
+    ),
+    "D's weights clipped in block 3": (
+        GAN_TRAINER,
+        [before(3, "for w in self._netD.parameters():\n    w.data.clamp_(-0.1, 0.1)")],
+        "gan.d_update",
+        "cut to [-0.1, 0.1] after its update",
+    ),
+    "D initialised anew in block 2": (
+        GAN_TRAINER,
+        [
+            swap("from dataset import VALUE_RANGE", "from dataset import VALUE_RANGE\nfrom model import weights_init"),
+            behind(2, "for w in self._netD.parameters():\n    nn.init.normal_(w, 0, 0.02)"),
+        ],
+        "gan.d_update",
+        "set anew before its update",
+    ),
+    "G initialised anew in block 3": (
+        GAN_TRAINER,
+        [behind(3, "with torch.no_grad():\n    for w in self._netG.parameters():\n        w.normal_(0, 0.02)")],
+        "gan.g_update",
+        "set anew before its update",
+    ),
+    "more updates of D": (
+        GAN_TRAINER,
+        [behind(2, "for _ in range(4):\n    self._optimD.step()")],
+        "gan.one_step_each",
+        "D is updated 5 times",
+    ),
+    "fresh fakes in block 2": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs.detach())", f"self._netD(self._netG({FRESH_NOISE}).detach())")],
+        "gan.d_accumulates",
+        "other images than the step was given",
+    ),
+    "fresh fakes in block 3": (
+        GAN_TRAINER,
+        [swap("D_fake = self._netD(fake_imgs)\n", f"D_fake = self._netD(self._netG({FRESH_NOISE}))\n")],
+        "gan.g_gradient",
+        "other images than the step was given",
+    ),
+    "fresh fakes for both": (
+        GAN_TRAINER,
+        [before(1, f"fake_imgs = self._netG({FRESH_NOISE})")],
+        "gan.d_accumulates",
+        "other images than the step was given",
+    ),
+    "D_G_z1 of fresh noise": (
+        GAN_TRAINER,
+        [swap("D_G_z1 = D_fake.detach().mean()", f"D_G_z1 = self._netD(self._netG({FRESH_NOISE})).mean()")],
+        "gan.D_G_z1",
+        "other images than the step was given",
+    ),
+    "D_G_z2 of fresh noise": (
+        GAN_TRAINER,
+        [swap("D_G_z2 = D_fake.detach().mean()", f"D_G_z2 = self._netD(self._netG({FRESH_NOISE})).mean()")],
+        "gan.D_G_z2",
+        "other images than the step was given",
+    ),
+    "D_x of noise": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = self._netD(torch.rand_like(real_imgs)).mean()")],
+        "gan.D_x",
+        "other images than the step was given",
+    ),
+    "D's losses divided by the batch once more": (
+        GAN_TRAINER,
+        [behind(2, "for w in self._netD.parameters():\n    w.grad /= len(real_imgs)")],
+        "gan.d_accumulates",
+        "once more",
+    ),
+    "loss_D_real divided by the batch": (
+        GAN_TRAINER,
+        [swap("torch.ones_like(D_real))\n", "torch.ones_like(D_real)) / len(real_imgs)\n")],
+        "gan.d_accumulates",
+        "the real half counts 1/5 times",
+    ),
+    "G's loss divided by the batch": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake)) / len(D_fake)",
+            )
+        ],
+        "gan.g_gradient",
+        "once more",
+    ),
+    "G's loss divided by 64": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake)) / 64",
+            )
+        ],
+        "gan.g_gradient",
+        "0.0156 times",
+    ),
+    "loss_D_fake times the batch": (
+        GAN_TRAINER,
+        [swap("torch.zeros_like(D_fake))\n", "torch.zeros_like(D_fake)) * len(D_fake)\n")],
+        "gan.d_accumulates",
+        "the fake half counts 5 times",
+    ),
+    "BCE on logits for the real half": (
+        GAN_TRAINER,
+        [
+            swap(
+                "BCE_criterion(D_real, torch.ones_like(D_real))",
+                "nn.BCEWithLogitsLoss()(D_real, torch.ones_like(D_real))",
+            )
+        ],
+        "gan.d_real_half",
+        "for logits",
+    ),
+    "BCE on logits for the fake half": (
+        GAN_TRAINER,
+        [
+            swap(
+                "BCE_criterion(D_fake, torch.zeros_like(D_fake))",
+                "nn.BCEWithLogitsLoss()(D_fake, torch.zeros_like(D_fake))",
+            )
+        ],
+        "gan.d_fake_half",
+        "for logits",
+    ),
+    "BCE on logits for G": (
+        GAN_TRAINER,
+        [swap("loss_G = BCE_criterion(", "loss_G = nn.functional.binary_cross_entropy_with_logits(")],
+        "gan.g_gradient",
+        "for logits",
+    ),
+    "BCE's arguments exchanged in block 1": (
+        GAN_TRAINER,
+        [swap("BCE_criterion(D_real, torch.ones_like(D_real))", "BCE_criterion(torch.ones_like(D_real), D_real)")],
+        "gan.d_accumulates",
+        "exchanged",
+    ),
+    "BCE's arguments exchanged in block 2": (
+        GAN_TRAINER,
+        [swap("BCE_criterion(D_fake, torch.zeros_like(D_fake))", "BCE_criterion(torch.zeros_like(D_fake), D_fake)")],
+        "gan.d_accumulates",
+        "exchanged",
+    ),
+    "BCE's arguments exchanged in block 3": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = BCE_criterion(torch.ones_like(D_fake), D_fake)",
+            )
+        ],
+        "gan.g_gradient",
+        "exchanged",
+    ),
+    "fakes with the label 0.1": (
+        GAN_TRAINER,
+        [swap("torch.zeros_like(D_fake)", "torch.full_like(D_fake, 0.1)")],
+        "gan.d_fake_half",
+        "the fakes have the label 0.1",
+    ),
+    "smoothing for G": (
+        GAN_TRAINER,
+        [
+            swap(
+                "loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))",
+                "loss_G = BCE_criterion(D_fake, torch.full_like(D_fake, 0.9))",
+            )
+        ],
+        "gan.g_gradient",
+        "the fakes have the label 0.9",
+    ),
+    "noisy labels": (
+        GAN_TRAINER,
+        [swap("torch.ones_like(D_real)", "torch.empty_like(D_real).uniform_(0.7, 1.2).clamp(max=1)")],
+        "gan.d_real_half",
+        "labels from 0.",
+    ),
+    "labels flipped now and then": (
+        GAN_TRAINER,
+        [swap("torch.ones_like(D_real)", "(torch.arange(len(D_real)) % 3 > 0).float()")],
+        "gan.d_real_half",
+        "labels from",
+    ),
+    "noise added to the real images": (
+        GAN_TRAINER,
+        [swap("self._netD(real_imgs)\n", "self._netD(real_imgs + 0.1 * torch.randn_like(real_imgs))\n")],
+        "gan.d_accumulates",
+        "noise is added to the real images",
+    ),
+    "noise added to the fakes": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs)\n", "self._netD(fake_imgs + 0.1 * torch.randn_like(fake_imgs))\n")],
+        "gan.g_gradient",
+        "noise is added to the fakes",
+    ),
+    "real images in [0, 1]": (
+        GAN_TRAINER,
+        [swap("self._netD(real_imgs)\n", "self._netD((real_imgs + 1) / 2)\n")],
+        "gan.d_accumulates",
+        "the real images are brought into another range",
+    ),
+    "tanh of the fakes": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs.detach())", "self._netD(torch.tanh(fake_imgs.detach()))")],
+        "gan.d_accumulates",
+        "another tanh",
+    ),
+    "tanh of the fakes for G": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs)\n", "self._netD(torch.tanh(fake_imgs))\n")],
+        "gan.g_gradient",
+        "another tanh",
+    ),
+    "D's gradient clipped by its length": (
+        GAN_TRAINER,
+        [behind(2, "nn.utils.clip_grad_norm_(self._netD.parameters(), 0.1)")],
+        "gan.d_accumulates",
+        "cut to a length of 0.1",
+    ),
+    "G's gradient clipped by its length": (
+        GAN_TRAINER,
+        [behind(3, "nn.utils.clip_grad_norm_(self._netG.parameters(), 0.1)")],
+        "gan.g_gradient",
+        "cut to a length of 0.1",
+    ),
+    "D's gradient clipped by its numbers": (
+        GAN_TRAINER,
+        [behind(2, "nn.utils.clip_grad_value_(self._netD.parameters(), 0.001)")],
+        "gan.d_accumulates",
+        "cut to [-0.001, 0.001]",
+    ),
+    "G's gradient clipped by its numbers": (
+        GAN_TRAINER,
+        [behind(3, "nn.utils.clip_grad_value_(self._netG.parameters(), 0.001)")],
+        "gan.g_gradient",
+        "cut to [-0.001, 0.001]",
+    ),
+    "the optimizers exchanged": (
+        GAN_TRAINER,
+        [
+            swap(
+                "self._optimG = torch.optim.Adam(netG.parameters(), **settings)",
+                "self._optimG = torch.optim.Adam(netD.parameters(), **settings)",
+            ),
+            swap(
+                "self._optimD = torch.optim.Adam(netD.parameters(), **settings)",
+                "self._optimD = torch.optim.Adam(netG.parameters(), **settings)",
+            ),
+        ],
+        "gan.one_step_each",
+        "exchanged",
+    ),
+    "G's optimizer steps in block 2": (
+        GAN_TRAINER,
+        [behind(2, "self._optimG.step()")],
+        "gan.one_step_each",
+        "G is updated 2 times",
+    ),
+    "D is never updated": (
+        GAN_TRAINER,
+        [swap("        self._optimD.step()\n", "")],
+        "gan.one_step_each",
+        "D is never updated",
+    ),
+    "G is never updated": (
+        GAN_TRAINER,
+        [swap("        self._optimG.step()\n", "")],
+        "gan.one_step_each",
+        "G is never updated",
+    ),
+    "a block left pass": (GAN_TRAINER, [block(3, "pass")], "gan.one_step_each", "loss_G"),
+    "block 1 left pass": (GAN_TRAINER, [block(1, "pass")], "gan.one_step_each", "loss_D_real"),
+    "D_x as a list": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = [float(D_real.mean())]")],
+        "gan.D_x",
+        "of type list",
+    ),
+    "D_x as a string": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = f'{D_real.mean():.3f}'")],
+        "gan.D_x",
+        "of type str",
+    ),
+    "D_G_z1 as None": (
+        GAN_TRAINER,
+        [swap("D_G_z1 = D_fake.detach().mean()", "D_G_z1 = None")],
+        "gan.D_G_z1",
+        "of type NoneType",
+    ),
+    "four values": (
+        GAN_TRAINER,
+        [
+            swap(
+                "return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1, D_G_z2",
+                "return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1",
+            )
+        ],
+        "gan.loss_D",
+        "should return 5 things",
+    ),
+    "nothing returned": (
+        GAN_TRAINER,
+        [swap("        return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1, D_G_z2\n", "")],
+        "gan.loss_D",
+        "should return 5 things",
+    ),
+    "D's judgements clamped": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs.detach())", "self._netD(fake_imgs.detach()).clamp(0.1, 0.9)")],
+        "gan.d_fake_half",
+        "cut to a smaller range",
+    ),
+    "D's judgements clamped for G": (
+        GAN_TRAINER,
+        [swap("self._netD(fake_imgs)\n", "self._netD(fake_imgs).clamp(0.1, 0.9)\n")],
+        "gan.g_gradient",
+        "cut to a smaller range",
+    ),
+    "a least-squares GAN's D": (
+        GAN_TRAINER,
+        [swap("BCE_criterion(D_real, torch.ones_like(D_real))", "((D_real - 1) ** 2).mean()")],
+        "gan.d_real_half",
+        "mean of squares",
+    ),
+    "a Wasserstein GAN's G": (
+        GAN_TRAINER,
+        [swap("loss_G = BCE_criterion(D_fake, torch.ones_like(D_fake))", "loss_G = -D_fake.mean()")],
+        "gan.g_gradient",
+        "Wasserstein",
+    ),
+    "D_x over the batch twice": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = D_real.detach().mean() / len(D_real)")],
+        "gan.D_x",
+        "D_x is",
+    ),
+    "D_x is the median": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = D_real.detach().median()")],
+        "gan.D_x",
+        "D_x is",
+    ),
+    "D_x of the first image": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = D_real.detach()[0]")],
+        "gan.D_x",
+        "D_x is",
+    ),
+    "D_x as an accuracy": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "D_x = (D_real > 0.5).float().mean()")],
+        "gan.D_x",
+        "D_x is",
+    ),
+    "D's judgement from before its update": (
+        GAN_TRAINER,
+        [
+            before(1, "D_now = self._netD(fake_imgs)"),
+            swap("D_fake = self._netD(fake_imgs)\n        loss_G", "D_fake = D_now\n        loss_G"),
+        ],
+        "gan.g_gradient",
+        "before its update",
+    ),
+    "both learning rates decay": (
+        GAN_TRAINER,
+        [behind(3, "for o in (self._optimG, self._optimD):\n    for g in o.param_groups:\n        g['lr'] *= 0.999")],
+        "gan.d_update",
+        "0.999 times",
+    ),
+    "D's gradient penalised": (
+        GAN_TRAINER,
+        [
+            swap(
+                "torch.ones_like(D_real))\n",
+                "torch.ones_like(D_real)) + 0.01 * sum((w ** 2).sum() for w in self._netD.parameters())\n",
+            )
+        ],
+        "gan.d_accumulates",
+        "not made of",
+    ),
+    "zero_grad of D between": (
+        GAN_TRAINER,
+        [before(2, "self._optimD.zero_grad()")],
+        "gan.d_real_half",
+        "cleared between the halves",
+    ),
+    "loss_D of another batch": (
+        GAN_TRAINER,
+        [swap("return loss_D_real + loss_D_fake,", "return loss_D_real - loss_D_fake,")],
+        "gan.loss_D",
+        "loss_D is",
+    ),
+    "D_x of the first step": (
+        GAN_TRAINER,
+        [swap("D_x = D_real.detach().mean()", "self.first = D_x = getattr(self, 'first', D_real.detach().mean())")],
+        "gan.D_x",
+        "from the second step on",
+    ),
+    "BCE averaged over the first batch": (
+        GAN_TRAINER,
+        [
+            before(1, "self.n = getattr(self, 'n', len(real_imgs))"),
+            swap("BCE_criterion(D_real, torch.ones_like(D_real))", "-D_real.log().sum() / self.n"),
+        ],
+        "gan.d_accumulates",
+        "in the third and fourth step",
+    ),
+    "D left frozen by a flag of the module": (
+        GAN_TRAINER,
+        [before(3, "self._netD.requires_grad_(False)"), swap(G_BACKWARD, "loss_G.backward()")],
+        "gan.one_step_each",
+        "frozen",
+    ),
+    "G frozen in block 1": (
+        GAN_TRAINER,
+        [before(1, "self._netG.requires_grad_(False)")],
+        "gan.one_step_each",
+        "switched off",
+    ),
+    "a graph kept from step to step": (
+        GAN_TRAINER,
+        [
+            before(1, "self.total = getattr(self, 'total', 0)"),
+            swap(
+                "        loss_D_real.backward()\n",
+                "        self.total = self.total + loss_D_real\n        self.total.backward()\n",
+            ),
+        ],
+        "gan.one_step_each",
+        "is kept together with its graph",
+    ),
 }
 
 # One change of the text is two mistakes here, or one that shows in two places: what else fails.
 ALSO = {
     "summed losses": {"gan.g_gradient"},
     "both labels of D are swapped": {"gan.d_fake_half"},
-    "D in evaluation mode": {"gan.one_step_each", "gan.D_x"},
-    "D in evaluation mode for G": {"gan.D_G_z2"},
+    "no backward pass for D": {"gan.d_fake_half"},
+    "D in evaluation mode": {"gan.one_step_each"},
+    "a block left pass": {"gan.g_gradient"},
+    "block 1 left pass": {"gan.d_real_half"},
+    "fresh fakes for both": {"gan.g_gradient"},
+    "both learning rates decay": {"gan.g_update"},
+    "no batch normalisation at all": {"gan.gen_2", "gan.gen_3"},
 }
