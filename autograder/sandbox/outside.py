@@ -11,6 +11,8 @@ import json
 import os
 import sys
 
+from confine import libc  # which `program_text` puts before this
+
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 
@@ -18,7 +20,6 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 def main() -> None:
     """Read the settings (JSON) from the command line, bind, become the user, and exec bubblewrap."""
     settings = json.loads(sys.argv[1])
-    libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.unshare(CLONE_NEWNS), "making a mount namespace")
     _check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "making mounts private")
     for source, place in settings["binds"]:

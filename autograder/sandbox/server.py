@@ -10,11 +10,18 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from autograder.sandbox import forks
-from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, make_scratch, process_limits, sandbox_command
+from autograder.sandbox.bubblewrap import (
+    INPUTS,
+    OUTPUT,
+    kept_folders,
+    make_scratch,
+    process_limits,
+    program_text,
+    sandbox_command,
+)
 from autograder.sandbox.limits import MB, SANDBOX_FAILED, Limits, Outcome
 from autograder.sandbox.run import check_input_name, watch
-from autograder.sandbox.seccomp import refused_calls
+from autograder.sandbox.seccomp import job_filter, setup_filter
 from autograder.sandbox.start import ENVIRONMENT, StartedJob, StartError
 from autograder.sandbox.tree import Tree
 from coursekit.errors import CourseError
@@ -54,10 +61,6 @@ class ForkServer:
         Raises:
             CourseError: there is no bubblewrap, it fails, or an import does.
         """
-        if Path(sys.prefix).resolve().is_relative_to("/tmp") or Path(sys.base_prefix).resolve().is_relative_to("/tmp"):
-            raise CourseError(
-                f"{sys.prefix} lies below /tmp, of which each job has its own; make the environment elsewhere"
-            )
         with contextlib.ExitStack() as stack:  # undone where the start fails
             self._scratch = Path(stack.enter_context(make_scratch()))
             self._start_server(stack)
@@ -71,9 +74,9 @@ class ForkServer:
         self._stack.close()
 
     def _start_server(self, stack: contextlib.ExitStack) -> None:
-        (self._scratch / "filter").write_bytes(refused_calls())
+        (self._scratch / "filter").write_bytes(setup_filter())
         settings = json.dumps({"imports": self.imports, "path": self.path})
-        program = [sys.executable, "-I", "-c", Path(forks.__file__).read_text("utf-8"), settings]
+        program = [sys.executable, "-I", "-c", program_text("forks"), settings]
         self._jobs, child = socket.socketpair()
         stack.callback(self._jobs.close)
         with child, (self._scratch / "filter").open("rb") as seccomp:
@@ -139,6 +142,8 @@ class ForkServer:
                 INPUTS: MB + 2 * sum(map(len, inputs.values())),
             },
             "inputs": [(name, len(content)) for name, content in inputs.items()],
+            "kept": kept_folders(),
+            "filter": job_filter().hex(),
         }
         try:
             started = self._start(json.dumps(job).encode() + b"\n" + b"".join(inputs.values()))

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from autograder.sandbox import inside
-from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, sandbox_command, spare_user
+from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, program_text, sandbox_command, spare_user
 from autograder.sandbox.limits import MB, Limits
-from autograder.sandbox.seccomp import refused_calls
+from autograder.sandbox.seccomp import setup_filter
 from autograder.sandbox.tree import Tree
 
 _START_LIMIT_S = 30
@@ -159,7 +158,7 @@ def start_sandboxed(
         StartError: bubblewrap fails, as where a container allows no namespaces.
     """
     filter_path = scratch / "filter"
-    filter_path.write_bytes(refused_calls())
+    filter_path.write_bytes(setup_filter())
     shown = {f"{INPUTS}/{name}": path for name, path in inputs.items()}
     environment = {**ENVIRONMENT, "HOME": "/tmp", "TMPDIR": "/tmp", **environment}
     home, child = socket.socketpair()
@@ -206,7 +205,7 @@ def start_unsafe(
         "environment": {**ENVIRONMENT, "HOME": str(temporary), "TMPDIR": str(temporary), **environment},
         "folder": str(temporary),
     }
-    program = [sys.executable, "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)]
+    program = [sys.executable, "-I", "-S", "-c", program_text("inside"), json.dumps(settings)]
     process = _popen(program, (), user)
     proc = os.open("/proc", os.O_RDONLY)
     streams = (process.stdout, process.stderr)
