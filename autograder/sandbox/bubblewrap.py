@@ -61,6 +61,7 @@ def sandbox_command(
     scratch: Path,
     home: int | None,
     seccomp: int,
+    group: Path | None = None,
 ) -> list[str]:
     """Make the command line that runs a command in a sandbox.
 
@@ -74,6 +75,7 @@ def sandbox_command(
         home: the descriptor of the socket that `inside` reports to; None for the fork server, which runs no student's
             code: nobody watches it, and it may make namespaces of its own.
         seccomp: the descriptor of a file with `seccomp.setup_filter`; a student's code gets the other one in addition.
+        group: the file that makes a process that is written to it one of a control group's.
     Returns:
         a command for an ordinary user where the caller is one; where it is root, one that becomes one.
     Raises:
@@ -108,10 +110,10 @@ def sandbox_command(
         *("--remount-ro", "/", "--chdir", _TEMPORARY),
         *("--", _interpreter(), "-I", "-S", "-c", program_text("inside"), json.dumps(settings)),
     ]
-    if user is None:
+    if user is None and group is None:
         return program
-    become = json.dumps({"user": user, "binds": binds, "command": program})
-    return [sys.executable, "-I", "-S", "-c", program_text("outside"), become]
+    before = {"user": user, "binds": binds, "group": None if group is None else str(group), "command": program}
+    return [sys.executable, "-I", "-S", "-c", program_text("outside"), json.dumps(before)]
 
 
 def program_text(name: str) -> str:

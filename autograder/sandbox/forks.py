@@ -45,7 +45,7 @@ def main() -> None:
             if not message:
                 return
             if os.fork() == 0:
-                _in_child(_start_job, *descriptors)
+                _in_child(_start_job, *descriptors, message == b"g")
             for descriptor in descriptors:
                 os.close(descriptor)
             _reap()
@@ -69,13 +69,15 @@ def _in_child(function, *arguments) -> None:
     os._exit(1)
 
 
-def _start_job(home: int, stdout: int, stderr: int) -> None:
+def _start_job(home: int, stdout: int, stderr: int, is_grouped: bool) -> None:
     nothing = os.open("/dev/null", os.O_RDONLY)
     for number, descriptor in enumerate((nothing, stdout, stderr)):
         os.dup2(descriptor, number)
     home = os.dup2(home, 200)
     os.closerange(3, 200)
     os.closerange(201, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if is_grouped:
+        _be_grouped(home)
     user, group = os.getuid(), os.getgid()
     check(libc.unshare(NAMESPACES), "unshare")
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
@@ -86,6 +88,13 @@ def _start_job(home: int, stdout: int, stderr: int) -> None:
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     os.write(home, struct.pack("=i", status if status >= 0 else 128 - status))
     os._exit(0)
+
+
+def _be_grouped(home: int) -> None:
+    """Have the grader put this process into the job's control group, and wait until the job itself comes."""
+    with socket.socket(fileno=os.dup(home)) as channel:
+        socket.send_fds(channel, [b"p"], [os.pidfd_open(os.getpid())])
+        channel.recv(1, socket.MSG_PEEK)
 
 
 def _be_first(home: int) -> None:

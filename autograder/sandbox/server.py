@@ -19,6 +19,7 @@ from autograder.sandbox.bubblewrap import (
     program_text,
     sandbox_command,
 )
+from autograder.sandbox.cgroup import Group, control_group
 from autograder.sandbox.limits import MB, SANDBOX_FAILED, Limits, Outcome
 from autograder.sandbox.run import check_input_name, watch
 from autograder.sandbox.seccomp import job_filter, setup_filter
@@ -27,6 +28,7 @@ from autograder.sandbox.tree import Tree
 from coursekit.errors import CourseError
 
 SHARED = "/shared"
+ALONE, GROUPED = b"a", b"g"  # what is said with a job: whether it is to be put into a control group
 
 _IMPORT_LIMIT_S = 120
 _START_LIMIT_S = 30
@@ -145,24 +147,25 @@ class ForkServer:
             "kept": kept_folders(),
             "filter": job_filter().hex(),
         }
-        try:
-            started = self._start(json.dumps(job).encode() + b"\n" + b"".join(inputs.values()))
-        except StartError as error:
-            return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
-        try:
-            return watch(started, limits, outputs, sandboxed=True)
-        finally:
-            started.close()
+        with control_group(limits) as group:
+            try:
+                started = self._start(json.dumps(job).encode() + b"\n" + b"".join(inputs.values()), group)
+            except StartError as error:
+                return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
+            with contextlib.closing(started):
+                return watch(started, limits, outputs, group, sandboxed=True)
 
-    def _start(self, job: bytes) -> StartedJob:
+    def _start(self, job: bytes, group: Group | None) -> StartedJob:
         home, child = socket.socketpair()
         stdout, stdout_end = os.pipe()
         stderr, stderr_end = os.pipe()
         streams = (os.fdopen(stdout, "rb", 0), os.fdopen(stderr, "rb", 0))
         try:
-            socket.send_fds(self._jobs, [b"j"], [child.fileno(), stdout_end, stderr_end])
+            socket.send_fds(self._jobs, [ALONE if group is None else GROUPED], [child.fileno(), stdout_end, stderr_end])
             child.close()
             home.settimeout(_START_LIMIT_S)
+            if group is not None:
+                group.add(_received_pid(home))
             home.sendall(job)
             _, descriptors, _, _ = socket.recv_fds(home, 5, 4)
         except OSError:
@@ -179,3 +182,13 @@ class ForkServer:
             raise StartError(reason or "the sandbox's server made no sandbox")
         first, proc, output, temporary = descriptors
         return StartedJob(home, streams, first, Tree(proc, (output, temporary)), output)
+
+
+def _received_pid(home: socket.socket) -> int:
+    """Give the number of the process that sends a descriptor of itself: in its own namespace it has another."""
+    _, (process,), _, _ = socket.recv_fds(home, 1, 1)
+    try:
+        with open(f"/proc/self/fdinfo/{process}") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+    finally:
+        os.close(process)

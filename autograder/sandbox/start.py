@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, program_text, sandbox_command, spare_user
+from autograder.sandbox.cgroup import Group
 from autograder.sandbox.limits import MB, Limits
 from autograder.sandbox.seccomp import setup_filter
 from autograder.sandbox.tree import Tree
@@ -149,9 +150,14 @@ class StartedUnsafe:
 
 
 def start_sandboxed(
-    command: list[str], inputs: Mapping[str, Path], limits: Limits, environment: Mapping[str, str], scratch: Path
+    command: list[str],
+    inputs: Mapping[str, Path],
+    limits: Limits,
+    environment: Mapping[str, str],
+    scratch: Path,
+    group: Group | None,
 ) -> Started:
-    """Start a command in a sandbox (see `run_in_sandbox`).
+    """Start a command in a sandbox (see `run_in_sandbox`), as one of a control group where there is one.
 
     Raises:
         CourseError: no bubblewrap, an unknown machine, or an input that can't be shown.
@@ -165,7 +171,14 @@ def start_sandboxed(
     with home, child, filter_path.open("rb") as seccomp:
         descriptors = (child.fileno(), seccomp.fileno())
         program = sandbox_command(
-            command, shown, process_limits(limits), limits.file_mb * MB, environment, scratch, *descriptors
+            command,
+            shown,
+            process_limits(limits),
+            limits.file_mb * MB,
+            environment,
+            scratch,
+            *descriptors,
+            None if group is None else group.processes,
         )
         process = _popen(program, descriptors)
         child.close()
