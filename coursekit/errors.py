@@ -1,5 +1,6 @@
 """Mistakes of the person at the keyboard: one clear line and a non-zero exit, never a traceback."""
 
+import errno
 import os
 import signal
 import sys
@@ -13,6 +14,11 @@ DIVERGED = "training has diverged; look at where the losses did, and train with 
 NO_PROBABILITIES = (
     f"the loss was given something else than probabilities: NaN, in which case {DIVERGED}; or values outside [0, 1], "
     "in which case the last layer has no Sigmoid"
+)
+NO_PROCESSES = (
+    "this machine lets you start no more processes or threads ('ulimit -u' says how many you may have); end other "
+    "programs, or do less at one time (--jobs, where there is one), and run the same command again: it goes on from "
+    "what is kept"
 )
 _NOT_A_PROBABILITY = "all elements of input should be between 0 and 1"  # how torch's binary cross entropy says it
 
@@ -64,18 +70,27 @@ def one_line_errors(program: str) -> Iterator[None]:
         if not str(error).startswith(UNFILLED):
             raise
         _end(program, error, 1)
-    except RuntimeError as error:
-        if not is_about_probabilities(error):
-            raise
-        traceback.print_exc()  # it may be a block's mistake, so show where
-        _end(program, NO_PROBABILITIES, 1)
     except BrokenPipeError:
         # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (RuntimeError, OSError) as error:
+        if is_about_processes(error):
+            _end(program, NO_PROCESSES, 1)
+        if not is_about_probabilities(error):
+            raise
+        traceback.print_exc()  # it may be a block's mistake, so show where
+        _end(program, NO_PROBABILITIES, 1)
 
 
-def is_about_probabilities(error: RuntimeError) -> bool:
+def is_about_processes(error: Exception) -> bool:
+    """Whether a fork, or the start of a thread of Python's or of a C++ library's, raised this."""
+    return getattr(error, "errno", None) == errno.EAGAIN or any(
+        said in str(error) for said in ("can't start new thread", os.strerror(errno.EAGAIN))
+    )
+
+
+def is_about_probabilities(error: Exception) -> bool:
     """Whether torch's binary cross entropy raised this; NO_PROBABILITIES says what it means."""
     return _NOT_A_PROBABILITY in str(error)
 

@@ -44,8 +44,11 @@ def main() -> None:
             message, descriptors, _, _ = socket.recv_fds(jobs, 1, 3)
             if not message:
                 return
-            if os.fork() == 0:
-                _in_child(_start_job, *descriptors, message == b"g")
+            try:
+                if os.fork() == 0:
+                    _in_child(_start_job, *descriptors, message == b"g")
+            except OSError as error:  # as many processes as there may be: the next job may have more luck
+                os.write(descriptors[2], str(error).encode())
             for descriptor in descriptors:
                 os.close(descriptor)
             _reap()

@@ -46,6 +46,7 @@ def run_in_sandbox(
     outputs: Collection[str] = (),
     environment: Mapping[str, str] | None = None,
     unsafe: bool = False,
+    own_code: bool = False,
 ) -> Outcome:
     """Run a command that may do anything, and take what it writes to /out.
 
@@ -62,16 +63,17 @@ def run_in_sandbox(
         unsafe: run it with the caller's own rights where there is no bubblewrap: limits are kept as well as they can
             be from outside, everything else is in its hands. Arguments that start with /in/NAME or /out name the
             place where it is instead.
+        own_code: whether it is the caller's own: only then does root run it with its own rights.
     Returns:
         how it ended, whatever it did.
     Raises:
-        CourseError: there is no bubblewrap here, or an input that an ordinary user can't read.
+        CourseError: there is no bubblewrap here, or something that an ordinary user can't read.
     """
     with make_scratch() as scratch, contextlib.ExitStack() as stack:
         what = (command, _put_down(inputs, Path(scratch)), limits, environment or {}, Path(scratch))
         group = None if unsafe else stack.enter_context(control_group(limits))
         try:
-            started = start_unsafe(*what) if unsafe else start_sandboxed(*what, group)
+            started = start_unsafe(*what, own_code) if unsafe else start_sandboxed(*what, group)
         except StartError as error:
             return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
         stack.callback(started.close)
