@@ -4,9 +4,11 @@ import contextlib
 import os
 import shutil
 import signal
+import site
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -20,6 +22,7 @@ from autograder.sandbox import run as sandbox_run
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.output import take_files
 from autograder.sandbox.run import PYTHON, run_in_sandbox
+from autograder.sandbox.server import ForkServer
 from coursekit.errors import CourseError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -116,23 +119,86 @@ def test_the_environments_packages_can_be_imported():
 
 
 @needs_bubblewrap
-def test_an_environment_in_tmp():
-    with bubblewrap.make_scratch() as folder:
-        os.chmod(folder, 0o755)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{folder}/env"], check=True)
-        script = """
-import sys
-from autograder.sandbox.run import *
-code = "import json, sys; print(sys.prefix)"
-print(run_in_sandbox([PYTHON, "-I", "-c", code], inputs={}, limits=Limits()).stdout.decode(), end="")
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
+def test_an_environment_in_tmp(place):
+    """It is seen where it lies, read-only, beside nothing else of the machine's /tmp; the rest is the sandbox's own."""
+    code = """
+import json, os, sys
+print(sys.prefix, os.listdir("/tmp"), os.path.realpath(sys.executable) == sys.argv[-1])
+for folder in (sys.prefix, f"{sys.prefix}/lib", os.path.dirname(sys.prefix)):
+    try:
+        open(f"{folder}/new", "w")
+    except OSError:
+        print("read-only")
+for new in ("/tmp/new", "/dev/shm/newer"):
+    open(new, "w")
+print(sorted(name for name in os.listdir("/dev/shm") if name.startswith("new")))
+import this_module_is_in_the_environment
 """
+    script = """
+import os, sys
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.run import PYTHON, run_in_sandbox
+from autograder.sandbox.server import ForkServer
+code, interpreter = sys.argv[1], os.path.realpath(sys.executable)
+outcomes = [run_in_sandbox([PYTHON, "-I", "-c", code, interpreter], inputs={}, limits=Limits())]
+with ForkServer([]) as server:
+    for _ in range(2):
+        outcomes.append(server.run("/in/x", [interpreter], inputs={"x": code.encode()}, limits=Limits()))
+for outcome in outcomes:
+    print(outcome.stdout.decode(), outcome.stderr.decode())
+"""
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        os.chmod(folder, 0o755)
+        Path(folder, "secret").write_text("not to be seen")
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{folder}/inner/env"], check=True)
+        packages = next(Path(folder, "inner", "env", "lib").glob("python*/site-packages"))
+        (packages / "this_module_is_in_the_environment.py").write_text("print('imported')")
         done = subprocess.run(
-            [f"{folder}/env/bin/python", "-c", script],
+            [f"{folder}/inner/env/bin/python", "-c", script, code],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,
         )
-        assert done.stdout == f"{folder}/env\n", done.stderr
+    name = Path(folder).name
+    shown = f"{folder}/inner/env ['{name}'] True read-only read-only read-only ['new', 'newer'] imported"
+    assert done.stdout.split() == shown.split() * 3, done.stderr
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("way", ["by itself", "a job"])
+def test_the_kit_is_not_seen_where_it_is_installed(tmp_path, monkeypatch, way):
+    """Neither graders nor solution in the environment's packages, nor where the repository is; others' packages are."""
+    os.chmod(tmp_path, 0o755)
+    packages = tmp_path / "site-packages"
+    files = {
+        **{f"{name}/__init__.py": "secret" for name in ("autograder", "code_analyze", "reference_solution", "tests")},
+        "coursekit-0.1.0.dist-info/direct_url.json": "secret",
+        "__editable__.coursekit-0.1.0.pth": "secret",
+        "__editable___coursekit_0_1_0_finder.py": "secret",
+        "by_hand.pth": f"{REPOSITORY}\n",
+        "another.pth": "# another's",
+        "torch/__init__.py": "another's",
+    }
+    for name, text in files.items():
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(text)
+    given = site.getsitepackages()
+    monkeypatch.setattr(bubblewrap.site, "getsitepackages", lambda *_: [*given, str(packages)])
+    code = f"""
+    import os
+    for folder, _, files in os.walk({str(packages)!r}):
+        for name in files:
+            text = open(os.path.join(folder, name)).read()
+            if text: print(os.path.relpath(os.path.join(folder, name), {str(packages)!r}), text)
+    """
+    if way == "by itself":
+        shown = printed(code)
+    else:
+        with ForkServer([]) as server:
+            code = textwrap.dedent(code).encode()
+            shown = server.run("/in/x", inputs={"x": code}, limits=Limits(**SHORT)).stdout.decode()
+    assert sorted(shown.splitlines()) == ["another.pth # another's", "torch/__init__.py another's"]
 
 
 @needs_bubblewrap
