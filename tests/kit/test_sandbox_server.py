@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from conftest import needs_bubblewrap
 
+from autograder.sandbox.bubblewrap import kept_folders
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.server import ForkServer
 from coursekit.errors import CourseError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHORT = {"cpu_s": 5, "wall_s": 10, "memory_mb": 256, "processes": 16, "file_mb": 8, "output_kb": 16}
+
+IN_TMP = [Path(folder).name for folder in kept_folders()]  # of this Python's environment, where it lies there
 
 pytestmark = needs_bubblewrap
 
@@ -195,8 +198,8 @@ def test_jobs_know_nothing_of_each_other(server):
         open(f"{folder}/left", "w").write("secret-" + "word")
     """
     before = printed(server, code, inputs={"only-here": b"secret-" + b"word"})
-    assert before.splitlines()[0] == "[] [] [] ['main.py', 'only-here'] the kit"
-    assert printed(server, code) == "[] [] [] ['main.py'] the kit\nFalse\n"
+    assert before.splitlines()[0] == f"{IN_TMP} [] {IN_TMP} ['main.py', 'only-here'] the kit"
+    assert printed(server, code) == f"{IN_TMP} [] {IN_TMP} ['main.py'] the kit\nFalse\n"
 
 
 def test_earlier_jobs_are_in_nobodys_memory(server):
@@ -252,7 +255,7 @@ def test_many_at_one_time(server):
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == {number: f"['main.py', 'n{number}'] []\n" for number in range(8)}
+    assert results == {number: f"['main.py', 'n{number}'] {IN_TMP}\n" for number in range(8)}
 
 
 def test_no_descriptors_are_left(server):
