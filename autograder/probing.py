@@ -18,6 +18,7 @@ from autograder.sandbox import limits as sandbox
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.run import PYTHON, run_in_sandbox
 from autograder.sandbox.server import SHARED, ForkServer
+from autograder.sandbox.start import unsafe_user
 from coursekit.errors import CourseError
 from coursekit.requirements import PROJECTS
 
@@ -106,14 +107,28 @@ class SandboxProber(AbstractContextManager):
 
 
 class UnsafeProber(AbstractContextManager):
-    """Runs the probes with the caller's own rights: they can read and write whatever the caller can.
+    """Runs the probes without a sandbox, with the caller's own rights: they can read and write whatever it can.
+
+    Where the caller is root, students' code runs as another user, whom nothing belongs to.
 
     Args:
         limits: what one probe may use, as far as that can be watched from outside.
+        own_code: whether it is the caller's own code.
     """
 
-    def __init__(self, limits: course.Limits):
+    def __init__(self, limits: course.Limits, own_code: bool = False):
         self.limits = limits
+        self.own_code = own_code
+
+    def __enter__(self) -> "UnsafeProber":
+        """Make sure that there is somebody to run them.
+
+        Raises:
+            CourseError: only root could.
+        """
+        if not self.own_code:
+            unsafe_user(KIT_SEEN.values())
+        return self
 
     def __exit__(self, *_: object) -> None:
         """Nothing is left to be ended."""
@@ -127,8 +142,8 @@ class UnsafeProber(AbstractContextManager):
         with TemporaryDirectory() as scratch:
             Path(scratch).chmod(0o711)  # the code may run as another user
             folders = {name: Path(scratch, name) for name in ("codes", "inputs")}
-            _write(codes, folders["codes"])
-            _write({f"{probe}.npz": inputs[probe] for probe in probes}, folders["inputs"])
+            put_down(codes, folders["codes"])
+            put_down({f"{probe}.npz": inputs[probe] for probe in probes}, folders["inputs"])
             outcome = run_in_sandbox(
                 [*command, *probes],
                 inputs=folders,
@@ -136,6 +151,7 @@ class UnsafeProber(AbstractContextManager):
                 outputs=[*notes, *(name for probe in probes for name in results_of(probe))],
                 environment={"PYTHONPATH": str(KIT), **ONE_THREAD},
                 unsafe=True,
+                own_code=self.own_code,
             )
         runs = {}
         for probe, note in zip(probes, notes, strict=True):
@@ -144,9 +160,9 @@ class UnsafeProber(AbstractContextManager):
         return runs
 
 
-def open_prober(limits: course.Limits, unsafe: bool) -> AbstractContextManager[Prober]:
-    """Make the prober that is wanted; use it in a `with` statement."""
-    return UnsafeProber(limits) if unsafe else SandboxProber(limits)
+def open_prober(limits: course.Limits, unsafe: bool, own_code: bool = False) -> AbstractContextManager[Prober]:
+    """Make the prober that is wanted; use it in a `with` statement. The caller's own code needs no sandbox."""
+    return UnsafeProber(limits, own_code) if unsafe or own_code else SandboxProber(limits)
 
 
 def fork_server() -> ForkServer:
@@ -183,6 +199,18 @@ def sandbox_limits(limits: course.Limits, *, cpu_s: float | None = None, wall_s:
     )
 
 
+def put_down(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files, by their paths below a new folder, that any user can read."""
+    folder.mkdir(0o755)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o644)
+    for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        below.chmod(0o755)
+
+
 def what_stopped(outcome: Outcome, limits: course.Limits) -> str:
     """Say what stopped a run, as a clause; "" where it came to its end."""
     return {
@@ -216,12 +244,6 @@ def _files_of(probe: str, outcome: Outcome) -> dict[str, bytes]:
 def _grouped(inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     for probe in dict.fromkeys(name.partition(".")[0] for name in inputs):
         yield probe, {name: values for name, values in inputs.items() if name.startswith(f"{probe}.")}
-
-
-def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from autograder.course import Course, Limits
 from autograder.evidence import read_failure
-from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, reason_given, sandbox_limits, what_stopped
+from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, put_down, reason_given, sandbox_limits, what_stopped
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_arrays, read_json
 from autograder.sandbox.limits import MB, Outcome
@@ -63,8 +63,9 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
     images = real_images(course)
     count = protocol_count(chosen_extractor(course), images)
     with TemporaryDirectory() as scratch:
+        Path(scratch).chmod(0o711)  # the code may run as another user
         folder = Path(scratch, "codes")
-        _put({name: content for name, content in codes.items() if name.startswith(f"{project}/")}, folder)
+        put_down({name: content for name, content in codes.items() if name.startswith(f"{project}/")}, folder)
         try:
             weights = _train(project, seed, folder, images, course, unsafe)
             samples = _sample(project, seed, folder, weights, (count, *images.train.shape[1:]), course.limits, unsafe)
@@ -187,15 +188,3 @@ def _numbers(names: list[str] | Mapping[str, object]) -> list[str]:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, EvidenceError) else "there are none"
-
-
-def _put(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write files that any user can read."""
-    folder.mkdir(0o755)
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o644)
-    for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        below.chmod(0o755)

@@ -70,9 +70,7 @@ def workers(jobs: int, scheduler: str | None, limits: course.Limits, unsafe: boo
         with _cluster(scheduler) as executor:
             yield executor
         return
-    # From this thread: bubblewrap ends its sandbox with the thread that has started it.
-    _PROBERS.begin()
-    _PROBERS.get(limits, unsafe)
+    open_prober_here(limits, unsafe)
     executor = ThreadPoolExecutor(jobs)
     try:
         yield executor
@@ -80,6 +78,18 @@ def workers(jobs: int, scheduler: str | None, limits: course.Limits, unsafe: boo
         executor.shutdown(wait=False, cancel_futures=True)
         _PROBERS.end()  # and with it what still runs, so that the threads have nothing to wait for
         executor.shutdown()
+
+
+def open_prober_here(limits: course.Limits, unsafe: bool) -> None:
+    """Open the prober that `workers` will use, unless it is open.
+
+    From the thread that stays: bubblewrap ends its sandbox with the thread that has started it.
+
+    Raises:
+        CourseError: there is no sandbox here.
+    """
+    _PROBERS.begin()
+    _PROBERS.get(limits, unsafe)
 
 
 @contextlib.contextmanager

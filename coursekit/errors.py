@@ -1,5 +1,6 @@
 """Mistakes of the person at the keyboard: one clear line and a non-zero exit, never a traceback."""
 
+import errno
 import os
 import re
 import signal
@@ -22,6 +23,11 @@ NO_GPU = (
 TWO_DEVICES = (
     "your code has some tensors on a GPU (.cuda() or device='cuda') and others on the CPU; use self.run.device or "
     "x.device, so that it runs anywhere"
+)
+NO_PROCESSES = (
+    "this machine lets you start no more processes or threads ('ulimit -u' says how many you may have); end other "
+    "programs, or do less at one time (--jobs, where there is one), and run the same command again: it goes on from "
+    "what is kept"
 )
 _NOT_A_PROBABILITY = "all elements of input should be between 0 and 1"  # how torch's binary cross entropy says it
 
@@ -83,16 +89,18 @@ def one_line_errors(program: str) -> Iterator[None]:
         if not str(error).startswith(UNFILLED):
             raise
         _end(program, error, 1)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (RuntimeError, OSError, AssertionError, TypeError) as error:
+        if is_about_processes(error):
+            _end(program, NO_PROCESSES, 1)
         explanation = NO_PROBABILITIES if is_about_probabilities(error) else explain_cuda(error)
         if explanation is None:
             raise
         traceback.print_exc()  # it may be a block's mistake, so show where
         _end(program, explanation, 1)
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`python main.py | head`): keep Python's last flush from complaining too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def explain_cuda(error: BaseException) -> str | None:
@@ -104,6 +112,13 @@ def explain_cuda(error: BaseException) -> str | None:
     if _NO_GPU.search(str(error)):
         return NO_GPU
     return TWO_DEVICES if _TWO_DEVICES.search(str(error)) else None
+
+
+def is_about_processes(error: Exception) -> bool:
+    """Whether a fork, or the start of a thread of Python's or of a C++ library's, raised this."""
+    return getattr(error, "errno", None) == errno.EAGAIN or any(
+        said in str(error) for said in ("can't start new thread", os.strerror(errno.EAGAIN))
+    )
 
 
 def is_about_probabilities(error: Exception) -> bool:

@@ -10,8 +10,8 @@ from autograder.course import COURSE_FILE, Limits, read_course
 from autograder.gradebook import RESULTS
 from autograder.grading import Options, grade_class
 from autograder.leaks import REFERENCE
-from autograder.probing import SandboxProber
 from autograder.store import STUDENTS
+from autograder.workers import open_prober_here
 from coursekit.errors import CourseError, one_line_errors
 from coursekit.files import write_atomically
 
@@ -34,7 +34,7 @@ def run(place: Path) -> Path:
         hand_ins, grades = Path(scratch, "hand-ins"), Path(scratch, "grades")
         hand_ins.mkdir()
         given = list((place / HAND_IN).iterdir())
-        if len(given) == 1 and given[0].suffix.lower() == ".zip":  # Gradescope may have unpacked it, or not
+        if len(given) == 1 and _is_zip(given[0]):  # Gradescope may have unpacked it, or not
             shutil.copyfile(given[0], hand_ins / f"{HAND_IN}.zip")
         else:
             shutil.copytree(place / HAND_IN, hand_ins / HAND_IN, symlinks=True)
@@ -44,14 +44,20 @@ def run(place: Path) -> Path:
         return write_atomically(place / "results" / RESULTS, results.read_bytes())
 
 
+def _is_zip(path: Path) -> bool:
+    """Whether it is a zip; a link to one, as a repository may hold it, is not the student's own."""
+    return path.suffix.lower() == ".zip" and path.is_file() and not path.is_symlink()
+
+
 def _has_sandbox(limits: Limits) -> bool:
     """Whether this container allows one; else code runs as a user who can read neither graders nor solution."""
     try:
-        with SandboxProber(limits):
-            return True
+        open_prober_here(limits, unsafe=False)
+        return True
     except CourseError as error:
         if os.geteuid() != 0:
             raise
+        open_prober_here(limits, unsafe=True)  # where that can't be, nothing is run
         print(f"no sandbox in this container ({error}): the code runs as an ordinary user")
         return False
 

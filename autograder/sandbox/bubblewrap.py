@@ -6,11 +6,11 @@ import shutil
 import site
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from autograder.sandbox import inside, outside
 from autograder.sandbox.limits import MB, Limits
+from autograder.sandbox.seccomp import job_filter
 from coursekit.errors import CourseError
 
 INPUTS = "/in"
@@ -23,6 +23,14 @@ _FILES = {
     "/etc/passwd": "student:x:1000:1000::/tmp:/bin/false\n",
     "/etc/group": "student:x:1000:\n",
 }
+_TEMPORARY = "/tmp"
+_SHARED_MEMORY = "/dev/shm"  # a link to _TEMPORARY, so that one size limits both
+_HERE = Path(__file__).resolve().parent
+_REPOSITORY = _HERE.parents[1]
+# What an environment holds where the kit is installed in it, and no student is to see; the probes come from elsewhere.
+_OWN_PACKAGES = ("autograder", "benchmarks", "code_analyze", "codes", "coursekit", "reference_solution", "tests")
+_OWN_RECORDS = "coursekit-*.dist-info"
+_POINTERS = ("*.pth", "*.egg-link", "__editable__*")  # name the repository, where it is installed as it lies
 _USER_INSIDE = "1000"
 _FIRST_SPARE_USER = 2_000_000_000  # no distribution hands out ids from there on
 _NOBODY = 65534
@@ -53,6 +61,7 @@ def sandbox_command(
     scratch: Path,
     home: int | None,
     seccomp: int,
+    group: Path | None = None,
 ) -> list[str]:
     """Make the command line that runs a command in a sandbox.
 
@@ -65,14 +74,15 @@ def sandbox_command(
         scratch: an empty folder for what the sandbox needs outside.
         home: the descriptor of the socket that `inside` reports to; None for the fork server, which runs no student's
             code: nobody watches it, and it may make namespaces of its own.
-        seccomp: the descriptor of a file with the filter.
+        seccomp: the descriptor of a file with `seccomp.setup_filter`; a student's code gets the other one in addition.
+        group: the file that makes a process that is written to it one of a control group's.
     Returns:
         a command for an ordinary user where the caller is one; where it is root, one that becomes one.
     Raises:
         CourseError: no bubblewrap, or something that an ordinary user can't be shown.
     """
     bubblewrap = find_bubblewrap()
-    sources = {**dict(_python_folders()), **inputs}
+    sources = {**dict(_python_folders()), **dict(_hidden(scratch)), **inputs}
     for place, text in _FILES.items():
         sources[place] = scratch / place.rpartition("/")[2]
         sources[place].write_text(text)
@@ -89,7 +99,7 @@ def sandbox_command(
         "environment": dict(environment),
     }
     if home is not None:
-        settings["socket"] = home
+        settings |= {"socket": home, "filter": job_filter().hex()}
     program = [
         *(bubblewrap, *_NAMESPACES, "--unshare-cgroup-try", "--new-session", "--die-with-parent"),
         *(["--disable-userns"] if home is not None else []),
@@ -97,13 +107,22 @@ def sandbox_command(
         *("--seccomp", str(seccomp)),
         *_view(sources, tmpfs_bytes),
         *(["--remount-ro", "/proc"] if home is not None else []),
-        *("--remount-ro", "/", "--chdir", "/tmp"),
-        *("--", _interpreter(), "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)),
+        *("--remount-ro", "/", "--chdir", _TEMPORARY),
+        *("--", _interpreter(), "-I", "-S", "-c", program_text("inside"), json.dumps(settings)),
     ]
-    if user is None:
+    if user is None and group is None:
         return program
-    become = json.dumps({"user": user, "binds": binds, "command": program})
-    return [sys.executable, "-I", "-S", "-c", Path(outside.__file__).read_text("utf-8"), become]
+    before = {"user": user, "binds": binds, "group": None if group is None else str(group), "command": program}
+    return [sys.executable, "-I", "-S", "-c", program_text("outside"), json.dumps(before)]
+
+
+def program_text(name: str) -> str:
+    """Give the text of a program of this folder for `python -c`, with `confine` before it for it to import."""
+    shared, program = ((_HERE / f"{part}.py").read_text("utf-8") for part in ("confine", name))
+    return (
+        f"import sys, types\nsys.modules['confine'] = types.ModuleType('confine')\n"
+        f"exec({shared!r}, vars(sys.modules['confine']))\n{program}"
+    )
 
 
 def process_limits(limits: Limits) -> dict[str, int]:
@@ -118,6 +137,7 @@ def process_limits(limits: Limits) -> dict[str, int]:
         "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": 8 * MB,
         "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_SIGPENDING": 256,
     }
 
 
@@ -132,16 +152,37 @@ def _view(sources: Mapping[str, Path], tmpfs_bytes: int) -> Iterator[str]:
     yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
     for device in _DEVICES:
         yield from ("--dev-bind", device, device)
-    # /dev/shm leads to /tmp, so that one size limits both.
-    yield from ("--symlink", "/tmp", "/dev/shm", "--proc", "/proc")
-    for folder in ("/tmp", OUTPUT):
+    yield from ("--symlink", _TEMPORARY, _SHARED_MEMORY, "--proc", "/proc")
+    for folder in (_TEMPORARY, OUTPUT):
         yield from ("--perms", "0700", "--size", str(tmpfs_bytes), "--tmpfs", folder)
-    # After /tmp, where an environment may lie; and a folder comes before what lies in it.
+    kept = kept_folders(sources)
+    for folder in kept:
+        yield from ("--perms", "0755", "--tmpfs", folder)
     yield from ("--dir", INPUTS)
-    for place in sorted(sources):
-        yield from ("--ro-bind", str(sources[place]), place)
+    for place in sorted(sources):  # a folder comes before what lies in it
+        yield from ("--ro-bind", str(sources[place]), _inside(place))
     if sys.executable != _interpreter():
-        yield from ("--symlink", _interpreter(), sys.executable)
+        yield from ("--symlink", _interpreter(), _inside(sys.executable))
+    for folder in kept:
+        yield from ("--remount-ro", folder)
+
+
+def kept_folders(places: Iterable[str] | None = None) -> list[str]:
+    """Name the folders of /tmp that an environment which lies there needs: they are seen in the private /tmp, too.
+
+    Args:
+        places: all that is to be seen; by default what Python needs.
+    """
+    places = [*(dict(_python_folders()) if places is None else places), sys.executable]
+    below = [
+        Path(place).relative_to(_TEMPORARY) for place in map(_inside, places) if place.startswith(f"{_TEMPORARY}/")
+    ]
+    return sorted({f"{_TEMPORARY}/{path.parts[0]}" for path in below})
+
+
+def _inside(place: str) -> str:
+    """Where something is mounted that is to be seen at a place: nothing can be mounted below a link."""
+    return _TEMPORARY + place.removeprefix(_SHARED_MEMORY) if place.startswith(f"{_SHARED_MEMORY}/") else place
 
 
 def _interpreter() -> str:
@@ -163,6 +204,22 @@ def _python_folders() -> Iterator[tuple[str, Path]]:
     for folder in map(Path, site.getsitepackages()):
         if folder.is_dir() and not any(folder.is_relative_to(above) for above in (*shown, sys.prefix, sys.base_prefix)):
             yield str(folder), folder
+
+
+def _hidden(scratch: Path) -> Iterator[tuple[str, Path]]:
+    """Give what stands in the place of our own in an environment that has the kit: nothing at all."""
+    folder, file = scratch / "no-folder", scratch / "no-file"
+    folder.mkdir()
+    folder.chmod(0o755)
+    file.touch()
+    file.chmod(0o644)
+    for packages in map(Path, site.getsitepackages([sys.prefix, sys.base_prefix])):
+        for own in (*(packages / name for name in _OWN_PACKAGES), *packages.glob(_OWN_RECORDS)):
+            if own.is_dir():
+                yield str(own), folder
+        for pointer in (path for pattern in _POINTERS for path in packages.glob(pattern)):
+            if pointer.is_file() and ("coursekit" in pointer.name or os.fsencode(_REPOSITORY) in pointer.read_bytes()):
+                yield str(pointer), file
 
 
 def _reachable(sources: Mapping[str, Path], scratch: Path) -> tuple[dict[str, Path], list[tuple[str, str]]]:
@@ -191,4 +248,4 @@ def spare_user() -> int:
 
 def make_scratch() -> tempfile.TemporaryDirectory:
     """Make a folder outside that an ordinary user can pass through: /tmp, whatever TMPDIR says."""
-    return tempfile.TemporaryDirectory(prefix="sandbox-", dir="/tmp")
+    return tempfile.TemporaryDirectory(prefix="sandbox-", dir=_TEMPORARY)

@@ -6,8 +6,11 @@ It runs as `python -I -S -c`, before any code of a student's, and so imports not
 import json
 import os
 import resource
+import signal
 import socket
 import sys
+
+from confine import lower_limits, refuse_calls, refuse_huge_pages  # which `program_text` puts before this
 
 
 def main() -> None:
@@ -20,12 +23,12 @@ def main() -> None:
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     os.umask(0o077)
     os.chdir(settings["folder"])
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Only here, in the user namespace, does RLIMIT_NPROC count this sandbox's processes and nobody else's.
-    for name, value in settings["limits"].items():
-        if hasattr(resource, name):
-            number, most = getattr(resource, name), resource.getrlimit(getattr(resource, name))[1]
-            value = value if most == resource.RLIM_INFINITY else min(value, most)
-            resource.setrlimit(number, (value, value))
+    lower_limits(settings["limits"])
+    if "filter" in settings:
+        refuse_huge_pages()
+        refuse_calls(bytes.fromhex(settings["filter"]))
     try:
         os.execve(settings["command"][0], settings["command"], settings["environment"])
     except OSError as error:

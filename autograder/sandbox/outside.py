@@ -1,4 +1,4 @@
-"""What root does before bubblewrap starts: show its files to an ordinary user, and become that user.
+"""What is done before bubblewrap starts: join a control group and, as root, show files to an ordinary user, and be one.
 
 As root, kernel settings under /proc/sys could still be opened for writing and RLIMIT_NPROC would not count. But the
 user may not be able to reach what it must read, such as a Python below /root: so those folders are bound to places
@@ -11,23 +11,32 @@ import json
 import os
 import sys
 
+from confine import libc  # which `program_text` puts before this
+
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 
 
 def main() -> None:
-    """Read the settings (JSON) from the command line, bind, become the user, and exec bubblewrap."""
+    """Read the settings (JSON) from the command line, join the group, become the user, and exec bubblewrap."""
     settings = json.loads(sys.argv[1])
-    libc = ctypes.CDLL(None, use_errno=True)
+    if settings["group"] is not None:
+        with open(settings["group"], "w") as group:
+            group.write("0")
+    if settings["user"] is not None:
+        _become(settings["user"], settings["binds"])
+    os.execve(settings["command"][0], settings["command"], {})
+
+
+def _become(user: int, binds: list[tuple[str, str]]) -> None:
     _check(libc.unshare(CLONE_NEWNS), "making a mount namespace")
     _check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "making mounts private")
-    for source, place in settings["binds"]:
+    for source, place in binds:
         done = libc.mount(os.fsencode(source), os.fsencode(place), None, MS_BIND | MS_REC, None)
         _check(done, f"binding {source}")
     os.setgroups([])
-    os.setresgid(settings["user"], settings["user"], settings["user"])
-    os.setresuid(settings["user"], settings["user"], settings["user"])
-    os.execve(settings["command"][0], settings["command"], {})
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
 
 def _check(result: int, what: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from autograder.sandbox.bubblewrap import make_scratch
+from autograder.sandbox.cgroup import Group, control_group
 from autograder.sandbox.limits import (
     CPU_LIMIT,
     EXIT,
@@ -45,6 +46,7 @@ def run_in_sandbox(
     outputs: Collection[str] = (),
     environment: Mapping[str, str] | None = None,
     unsafe: bool = False,
+    own_code: bool = False,
 ) -> Outcome:
     """Run a command that may do anything, and take what it writes to /out.
 
@@ -61,28 +63,34 @@ def run_in_sandbox(
         unsafe: run it with the caller's own rights where there is no bubblewrap: limits are kept as well as they can
             be from outside, everything else is in its hands. Arguments that start with /in/NAME or /out name the
             place where it is instead.
+        own_code: whether it is the caller's own: only then does root run it with its own rights.
     Returns:
         how it ended, whatever it did.
     Raises:
-        CourseError: there is no bubblewrap here, or an input that an ordinary user can't read.
+        CourseError: there is no bubblewrap here, or something that an ordinary user can't read.
     """
-    start = start_unsafe if unsafe else start_sandboxed
     with make_scratch() as scratch, contextlib.ExitStack() as stack:
-        sources = _put_down(inputs, Path(scratch))
+        what = (command, _put_down(inputs, Path(scratch)), limits, environment or {}, Path(scratch))
+        group = None if unsafe else stack.enter_context(control_group(limits))
         try:
-            started = start(command, sources, limits, environment or {}, Path(scratch))
+            started = start_unsafe(*what, own_code) if unsafe else start_sandboxed(*what, group)
         except StartError as error:
             return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
         stack.callback(started.close)
-        return watch(started, limits, outputs, sandboxed=not unsafe)
+        return watch(started, limits, outputs, group, sandboxed=not unsafe)
 
 
 def watch(
-    started: Started | StartedUnsafe | StartedJob, limits: Limits, outputs: Collection[str], *, sandboxed: bool
+    started: Started | StartedUnsafe | StartedJob,
+    limits: Limits,
+    outputs: Collection[str],
+    group: Group | None,
+    *,
+    sandboxed: bool,
 ) -> Outcome:
     """Watch what was started until nothing of it is left, and take its output; see `run_in_sandbox`."""
     try:
-        watched = _Watch(started, limits)
+        watched = _Watch(started, limits, group)
         watched.until_the_end()
     finally:
         started.kill()
@@ -108,9 +116,10 @@ def watch(
 class _Watch:
     """One command's run: what it has used and written so far, and why it was killed, if it was."""
 
-    def __init__(self, started: Started | StartedUnsafe | StartedJob, limits: Limits):
+    def __init__(self, started: Started | StartedUnsafe | StartedJob, limits: Limits, group: Group | None):
         self.started = started
         self.limits = limits
+        self.group = group
         self.reason = ""
         self.cpu_s = 0.0
         self.wall_s = 0.0
@@ -149,6 +158,10 @@ class _Watch:
 
     def judge(self, exit_status: int | None) -> tuple[str, int | None]:
         """Name how it ended: the status, and the signal that ended it by itself."""
+        if self.group is not None:
+            self.cpu_s = max(self.cpu_s, self.group.cpu_s())
+            if self.group.is_out_of_memory():
+                self.reason, self.peak_memory = MEMORY_LIMIT, max(self.peak_memory, self.limits.memory_mb * MB)
         if self.reason:
             return self.reason, None
         if exit_status is None:
@@ -173,7 +186,7 @@ class _Watch:
 
     def _passed_limit(self, wall_s: float) -> str:
         usage = self.started.tree.measure(self.limits.memory_mb * MB)
-        self.cpu_s = max(self.cpu_s, usage.cpu_s)
+        self.cpu_s = max(self.cpu_s, usage.cpu_s, 0.0 if self.group is None else self.group.cpu_s())
         self.peak_memory = max(self.peak_memory, usage.memory)
         self.was_full |= self._is_full()
         if usage.processes > self.limits.processes:

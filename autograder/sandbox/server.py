@@ -10,16 +10,25 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from autograder.sandbox import forks
-from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, make_scratch, process_limits, sandbox_command
+from autograder.sandbox.bubblewrap import (
+    INPUTS,
+    OUTPUT,
+    kept_folders,
+    make_scratch,
+    process_limits,
+    program_text,
+    sandbox_command,
+)
+from autograder.sandbox.cgroup import Group, control_group
 from autograder.sandbox.limits import MB, SANDBOX_FAILED, Limits, Outcome
 from autograder.sandbox.run import check_input_name, watch
-from autograder.sandbox.seccomp import refused_calls
+from autograder.sandbox.seccomp import job_filter, setup_filter
 from autograder.sandbox.start import ENVIRONMENT, StartedJob, StartError
 from autograder.sandbox.tree import Tree
 from coursekit.errors import CourseError
 
 SHARED = "/shared"
+ALONE, GROUPED = b"a", b"g"  # what is said with a job: whether it is to be put into a control group
 
 _IMPORT_LIMIT_S = 120
 _START_LIMIT_S = 30
@@ -54,10 +63,6 @@ class ForkServer:
         Raises:
             CourseError: there is no bubblewrap, it fails, or an import does.
         """
-        if Path(sys.prefix).resolve().is_relative_to("/tmp") or Path(sys.base_prefix).resolve().is_relative_to("/tmp"):
-            raise CourseError(
-                f"{sys.prefix} lies below /tmp, of which each job has its own; make the environment elsewhere"
-            )
         with contextlib.ExitStack() as stack:  # undone where the start fails
             self._scratch = Path(stack.enter_context(make_scratch()))
             self._start_server(stack)
@@ -71,9 +76,9 @@ class ForkServer:
         self._stack.close()
 
     def _start_server(self, stack: contextlib.ExitStack) -> None:
-        (self._scratch / "filter").write_bytes(refused_calls())
+        (self._scratch / "filter").write_bytes(setup_filter())
         settings = json.dumps({"imports": self.imports, "path": self.path})
-        program = [sys.executable, "-I", "-c", Path(forks.__file__).read_text("utf-8"), settings]
+        program = [sys.executable, "-I", "-c", program_text("forks"), settings]
         self._jobs, child = socket.socketpair()
         stack.callback(self._jobs.close)
         with child, (self._scratch / "filter").open("rb") as seccomp:
@@ -139,25 +144,28 @@ class ForkServer:
                 INPUTS: MB + 2 * sum(map(len, inputs.values())),
             },
             "inputs": [(name, len(content)) for name, content in inputs.items()],
+            "kept": kept_folders(),
+            "filter": job_filter().hex(),
         }
-        try:
-            started = self._start(json.dumps(job).encode() + b"\n" + b"".join(inputs.values()))
-        except StartError as error:
-            return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
-        try:
-            return watch(started, limits, outputs, sandboxed=True)
-        finally:
-            started.close()
+        with control_group(limits) as group:
+            try:
+                started = self._start(json.dumps(job).encode() + b"\n" + b"".join(inputs.values()), group)
+            except StartError as error:
+                return Outcome(SANDBOX_FAILED, stderr=str(error).encode())
+            with contextlib.closing(started):
+                return watch(started, limits, outputs, group, sandboxed=True)
 
-    def _start(self, job: bytes) -> StartedJob:
+    def _start(self, job: bytes, group: Group | None) -> StartedJob:
         home, child = socket.socketpair()
         stdout, stdout_end = os.pipe()
         stderr, stderr_end = os.pipe()
         streams = (os.fdopen(stdout, "rb", 0), os.fdopen(stderr, "rb", 0))
         try:
-            socket.send_fds(self._jobs, [b"j"], [child.fileno(), stdout_end, stderr_end])
+            socket.send_fds(self._jobs, [ALONE if group is None else GROUPED], [child.fileno(), stdout_end, stderr_end])
             child.close()
             home.settimeout(_START_LIMIT_S)
+            if group is not None:
+                group.add(_received_pid(home))
             home.sendall(job)
             _, descriptors, _, _ = socket.recv_fds(home, 5, 4)
         except OSError:
@@ -174,3 +182,13 @@ class ForkServer:
             raise StartError(reason or "the sandbox's server made no sandbox")
         first, proc, output, temporary = descriptors
         return StartedJob(home, streams, first, Tree(proc, (output, temporary)), output)
+
+
+def _received_pid(home: socket.socket) -> int:
+    """Give the number of the process that sends a descriptor of itself: in its own namespace it has another."""
+    _, (process,), _, _ = socket.recv_fds(home, 1, 1)
+    try:
+        with open(f"/proc/self/fdinfo/{process}") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+    finally:
+        os.close(process)

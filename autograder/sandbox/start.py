@@ -10,16 +10,17 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from autograder.sandbox import inside
-from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, sandbox_command, spare_user
+from autograder.sandbox.bubblewrap import INPUTS, OUTPUT, process_limits, program_text, sandbox_command, spare_user
+from autograder.sandbox.cgroup import Group
 from autograder.sandbox.limits import MB, Limits
-from autograder.sandbox.seccomp import refused_calls
+from autograder.sandbox.seccomp import setup_filter
 from autograder.sandbox.tree import Tree
+from coursekit.errors import CourseError
 
 _START_LIMIT_S = 30
 _END_LIMIT_S = 10
@@ -150,23 +151,35 @@ class StartedUnsafe:
 
 
 def start_sandboxed(
-    command: list[str], inputs: Mapping[str, Path], limits: Limits, environment: Mapping[str, str], scratch: Path
+    command: list[str],
+    inputs: Mapping[str, Path],
+    limits: Limits,
+    environment: Mapping[str, str],
+    scratch: Path,
+    group: Group | None,
 ) -> Started:
-    """Start a command in a sandbox (see `run_in_sandbox`).
+    """Start a command in a sandbox (see `run_in_sandbox`), as one of a control group where there is one.
 
     Raises:
         CourseError: no bubblewrap, an unknown machine, or an input that can't be shown.
         StartError: bubblewrap fails, as where a container allows no namespaces.
     """
     filter_path = scratch / "filter"
-    filter_path.write_bytes(refused_calls())
+    filter_path.write_bytes(setup_filter())
     shown = {f"{INPUTS}/{name}": path for name, path in inputs.items()}
     environment = {**ENVIRONMENT, "HOME": "/tmp", "TMPDIR": "/tmp", **environment}
     home, child = socket.socketpair()
     with home, child, filter_path.open("rb") as seccomp:
         descriptors = (child.fileno(), seccomp.fileno())
         program = sandbox_command(
-            command, shown, process_limits(limits), limits.file_mb * MB, environment, scratch, *descriptors
+            command,
+            shown,
+            process_limits(limits),
+            limits.file_mb * MB,
+            environment,
+            scratch,
+            *descriptors,
+            None if group is None else group.processes,
         )
         process = _popen(program, descriptors)
         child.close()
@@ -184,19 +197,28 @@ def start_sandboxed(
 
 
 def start_unsafe(
-    command: list[str], inputs: Mapping[str, Path], limits: Limits, environment: Mapping[str, str], scratch: Path
+    command: list[str],
+    inputs: Mapping[str, Path],
+    limits: Limits,
+    environment: Mapping[str, str],
+    scratch: Path,
+    own_code: bool,
 ) -> StartedUnsafe:
     """Start a command without a sandbox, with limits for each process and a watcher.
 
-    Where the caller is root and everybody can use this Python, it runs as a user whom nothing belongs to. Arguments
+    Where the caller is root, it runs as a user whom nothing belongs to, unless it is the caller's own code. Arguments
     that are paths below INPUTS or OUTPUT name the place where the file is instead.
+
+    Raises:
+        CourseError: the caller is root, and an ordinary user could not run it.
     """
     output, temporary = scratch / "out", scratch / "tmp"
     output.mkdir()
     temporary.mkdir()
-    user = spare_user() if os.geteuid() == 0 and _is_everybody_s(Path(sys.executable)) else None
+    scratch.chmod(0o711)
+    imported = [Path(folder) for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    user = None if own_code else unsafe_user([*inputs.values(), *imported])
     if user is not None:
-        scratch.chmod(0o711)
         for folder in (output, temporary):
             os.chown(folder, user, user)
     places = {f"{INPUTS}/{name}": str(path.resolve()) for name, path in inputs.items()} | {OUTPUT: str(output)}
@@ -206,18 +228,35 @@ def start_unsafe(
         "environment": {**ENVIRONMENT, "HOME": str(temporary), "TMPDIR": str(temporary), **environment},
         "folder": str(temporary),
     }
-    program = [sys.executable, "-I", "-S", "-c", Path(inside.__file__).read_text("utf-8"), json.dumps(settings)]
+    program = [sys.executable, "-I", "-S", "-c", program_text("inside"), json.dumps(settings)]
     process = _popen(program, (), user)
     proc = os.open("/proc", os.O_RDONLY)
     streams = (process.stdout, process.stderr)
     return StartedUnsafe(process, streams, Tree(proc, root=process.pid), os.open(output, os.O_RDONLY))
 
 
-def _is_everybody_s(program: Path) -> bool:
-    """Whether an ordinary user can get to a program and its libraries."""
-    places = {program, program.resolve(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
-    passed = {above for place in places for above in (place, *place.parents)}
-    return all(place.stat().st_mode & 0o001 for place in passed)
+def unsafe_user(needed: Iterable[Path] = ()) -> int | None:
+    """Choose who runs code without a sandbox: nobody but the caller where that is an ordinary user, else a spare user.
+
+    Args:
+        needed: files and folders that it must be able to reach, besides Python.
+    Returns:
+        a user's id; None for the caller.
+    Raises:
+        CourseError: the caller is root, and an ordinary user can't reach something that is needed.
+    """
+    if os.geteuid() != 0:
+        return None
+    python = [Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix)]
+    for place in (*python, *needed):
+        for path in (place.resolve(), *place.absolute().parents, *place.resolve().parents):
+            wanted = 0o005 if path.is_dir() and path == place.resolve() else 0o001 if path.is_dir() else 0o004
+            if path.stat().st_mode & wanted != wanted:
+                raise CourseError(
+                    f"without a sandbox the code would run as root, since no other user can read {place}: "
+                    f"install bubblewrap, or let everybody read {path} (chmod o+rX), or move the kit and its Python"
+                )
+    return spare_user()
 
 
 def _popen(program: list[str], descriptors: tuple[int, ...], user: int | None = None) -> subprocess.Popen:

@@ -1,8 +1,12 @@
 """Watching a tree of processes: how much CPU time, memory and processes it takes, by /proc."""
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from autograder.sandbox.limits import KB
 
@@ -10,6 +14,13 @@ from autograder.sandbox.limits import KB
 _PRIVATE = (b"RssAnon:", b"VmSwap:", b"VmPTE:", b"HugetlbPages:")
 _SHARED_FAIRLY = (b"Pss_Anon:", b"SwapPss:")
 _INODE = 2 * KB  # about what an empty file in a tmpfs costs the kernel
+# What the kernel keeps for a process and counts nowhere. Looking at it closely takes long, and is done only where there
+# are so many processes that together they might have more of it than a small share of the limit.
+_MAPPING = 224  # bytes: struct vm_area_struct and its place in the tree of them
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PIPE, _SMALL_PIPE = 16 * _PAGE, 2 * _PAGE  # the latter are made where a user has many
+_MOST_UNSEEN = 65_530 * _MAPPING + 128 * _PIPE  # in one process: vm.max_map_count, and RLIMIT_NOFILE
+_LITTLE = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -61,13 +72,15 @@ class Tree:
         # A parent that ignores SIGCHLD never gets its children's time; one that waits has it twice in the other sum.
         waited_for = sum(process.own_cpu + process.reaped_cpu for process in processes)
         cpu_s = max(waited_for, sum(self.seen.values())) / _TICKS
-        files = sum(map(_tmpfs_use, self.tmpfs))
+        not_private = sum(map(_tmpfs_use, self.tmpfs))
         processes = [process for process in processes if self.root is not None or process.pid != 1]
-        memory = files + self._sum(processes, "status", _PRIVATE)
+        if len(processes) * _MOST_UNSEEN > _LITTLE * memory_limit:
+            not_private += self._mappings(processes) + self._pipes(processes)
+        memory = not_private + self._sum(processes, "status", _PRIVATE)
         if memory > memory_limit:
             fair = self._sum(processes, "smaps_rollup", _SHARED_FAIRLY)
             if fair > 0:  # 0: not ours to read
-                memory = files + fair + self._sum(processes, "status", (b"VmPTE:", b"HugetlbPages:"))
+                memory = not_private + fair + self._sum(processes, "status", (b"VmPTE:", b"HugetlbPages:"))
         return Usage(cpu_s, memory, sum(process.threads for process in processes))
 
     def processes(self) -> list[_Process]:
@@ -100,6 +113,29 @@ class Tree:
                     total += int(line.split()[1])
         return total * KB
 
+    def _mappings(self, processes: list[_Process]) -> int:
+        count = 0
+        for process in processes:
+            with contextlib.suppress(OSError):  # it has ended
+                file = os.open(f"{self._alive(process)}/maps", os.O_RDONLY, dir_fd=self.proc)
+                with open(file, "rb") as lines:
+                    count += sum(1 for _ in lines)
+        return _MAPPING * count
+
+    def _pipes(self, processes: list[_Process]) -> int:
+        """How much memory all pipes hold that the processes have open, each of them full."""
+        pipes = set()
+        for process in processes:
+            with contextlib.suppress(OSError):  # it has ended
+                folder = os.open(f"{process.pid}/fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.proc)
+                try:
+                    pipes |= {os.readlink(name, dir_fd=folder) for name in os.listdir(folder)}
+                finally:
+                    os.close(folder)
+        count = sum(target.startswith("pipe:") for target in pipes)
+        large = min(count, _most_large_pipes())
+        return large * _PIPE + (count - large) * _SMALL_PIPE
+
     def _alive(self, process: _Process) -> str:
         """Name a thread that shows the process's memory: where the first one has ended, it doesn't."""
         if not process.is_headless:
@@ -123,6 +159,13 @@ class Tree:
             return b""
         finally:
             os.close(file)
+
+
+@cache
+def _most_large_pipes() -> int:
+    """How many pipes of the usual size one user may have."""
+    pages = int(Path("/proc/sys/fs/pipe-user-pages-soft").read_text())
+    return pages * _PAGE // _PIPE if pages > 0 else sys.maxsize
 
 
 def _tmpfs_use(folder: int) -> int:

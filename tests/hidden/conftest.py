@@ -113,8 +113,8 @@ def collect(config: pytest.Config, folder: Path, wanted: Mapping[str, tuple[Path
     inputs = inputs_by_probe(config.getoption("seed"))
     evidence.keep_inputs(folder, inputs)
     # The reference solution is our own code.
-    unsafe = config.getoption("unsafe_no_sandbox") or config.stash[CODES] == REFERENCE
-    with open_prober(read_course(REPOSITORY / COURSE_FILE).limits, unsafe) as prober:
+    unsafe, is_ours = config.getoption("unsafe_no_sandbox"), config.stash[CODES] == REFERENCE
+    with open_prober(read_course(REPOSITORY / COURSE_FILE).limits, unsafe, is_ours) as prober:
         for side, (codes, probes) in wanted.items():
             evidence.keep(folder / side, prober.run(read_codes(codes), probes, inputs))
 

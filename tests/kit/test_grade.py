@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from changed_solutions import swap
-from conftest import REPOSITORY, needs_bubblewrap, needs_python_elsewhere
+from conftest import REPOSITORY, needs_bubblewrap, needs_unsafe
 from hand_ins import scaffold, solution, write_class
 
 from autograder.course import COURSE_FILE, read_course
@@ -27,7 +27,7 @@ STUDENTS = {
     "2021000005": b"no zip",
 }
 SMALL = {"steps = 25000": "steps = 20", '"mnist"': '"digits"', "cpu_s = 120": "cpu_s = 20"}
-sandboxed = [needs_bubblewrap, needs_python_elsewhere, pytest.mark.slow]
+sandboxed = [needs_bubblewrap, pytest.mark.slow]
 
 
 def write_course(folder: Path, **changes: str) -> Path:
@@ -168,7 +168,6 @@ class TestAClass:
 
 @pytest.mark.slow
 @needs_bubblewrap
-@needs_python_elsewhere
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_and_started_again_it_goes_on(tmp_path, number):
     course = write_course(tmp_path, **{'when = "if_different"': 'when = "never"'})
@@ -196,7 +195,6 @@ def test_stopped_and_started_again_it_goes_on(tmp_path, number):
 
 @pytest.mark.slow
 @needs_bubblewrap
-@needs_python_elsewhere
 def test_a_cluster_that_loses_a_worker_gives_the_same_grades(tmp_path):
     distributed = pytest.importorskip("distributed")
     course = write_course(tmp_path, **{'when = "if_different"': 'when = "never"'})
@@ -225,6 +223,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_grades(tmp_path):
 
 
 @pytest.mark.slow
+@needs_unsafe
 def test_without_a_sandbox_where_somebody_wants_it_so(tmp_path):
     course = write_course(tmp_path, **{'when = "if_different"': 'when = "never"', "wall_s = 180": "wall_s = 15"})
     hang = {**solution(), "VAE/model.py": b"while True: pass\n"}

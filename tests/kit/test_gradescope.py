@@ -1,5 +1,6 @@
 """Gradescope's zip: what is in it, and that what runs in its container grades one hand-in."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,14 +12,19 @@ from pathlib import Path
 
 import pytest
 from changed_solutions import swap
-from conftest import REPOSITORY, needs_bubblewrap, needs_python_elsewhere
+from conftest import REPOSITORY, needs_bubblewrap
 from hand_ins import hand_in, solution
 
+from autograder import probing, workers
+from autograder.course import COURSE_FILE, read_course
+from autograder.gradescope import run as on_gradescope
 from autograder.gradescope.bundle import bundle
 from autograder.sandbox import start
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.run import run_in_sandbox
+from autograder.sandbox.run import PYTHON, run_in_sandbox
 from coursekit.errors import CourseError
+
+LIMITS = read_course(REPOSITORY / COURSE_FILE).limits
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,6 @@ def test_half_a_repository_is_one_line(tmp_path):
 
 
 @needs_bubblewrap
-@needs_python_elsewhere
 @pytest.mark.slow
 @pytest.mark.parametrize("unpacked", [True, False])
 def test_one_hand_in_is_graded(place, unpacked):
@@ -86,7 +91,10 @@ def test_one_hand_in_is_graded(place, unpacked):
     assert 0 < results["score"] < sum(test["max_score"] for test in results["tests"])
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+only_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+
+
+@only_root
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no Python that everybody can use")
 def test_without_a_sandbox_root_s_files_are_out_of_reach(tmp_path, monkeypatch):
     monkeypatch.setattr(start.sys, "executable", "/usr/bin/python3")
@@ -102,20 +110,92 @@ def test_without_a_sandbox_root_s_files_are_out_of_reach(tmp_path, monkeypatch):
     assert outcome.evidence == {"x": b"1"}
 
 
+@only_root
+@pytest.mark.parametrize("closed", ["environment", "input", "kit"])
+def test_without_a_sandbox_nothing_runs_as_root(tmp_path, monkeypatch, closed):
+    """What another user can't reach would leave root: it is one line, whatever it is."""
+    monkeypatch.setattr(start.sys, "executable", "/usr/bin/env")
+    for prefix in ("prefix", "base_prefix"):
+        monkeypatch.setattr(start.sys, prefix, "/usr")
+    shut = tmp_path / "closed"
+    (shut / "inner").mkdir(parents=True)
+    shut.chmod(0o700)
+    inputs, environment = {}, {}
+    if closed == "environment":
+        monkeypatch.setattr(start.sys, "prefix", str(shut / "inner"))
+    elif closed == "input":
+        inputs["codes"] = shut / "inner"
+    else:
+        environment["PYTHONPATH"] = str(shut / "inner")
+    code = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    with pytest.raises(CourseError, match=r"would run as root.*install bubblewrap"):
+        run_in_sandbox([PYTHON, "-c", code], inputs=inputs, limits=Limits(), environment=environment, unsafe=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def no_sandbox(monkeypatch, user: int) -> None:
+    """A container that allows no namespaces, and whose probers nobody has opened yet."""
+
+    def fails(limits):
+        raise CourseError("bubblewrap is not installed")
+
+    monkeypatch.setattr(workers, "_PROBERS", workers._Probers())
+    monkeypatch.setattr(probing, "SandboxProber", fails)
+    monkeypatch.setattr(start.os, "geteuid", lambda: user)
+
+
 def test_no_sandbox_for_an_ordinary_user_is_one_line(monkeypatch):
-    from autograder.gradescope import run as on_gradescope
-
-    class None_:
-        def __init__(self, limits): ...
-
-        def __enter__(self):
-            raise CourseError("bubblewrap is not installed")
-
-        def __exit__(self, *_): ...
-
-    monkeypatch.setattr(on_gradescope, "SandboxProber", None_)
-    monkeypatch.setattr(on_gradescope.os, "geteuid", lambda: 1000)
+    no_sandbox(monkeypatch, user=1000)
     with pytest.raises(CourseError, match="not installed"):
-        on_gradescope._has_sandbox(None)
-    monkeypatch.setattr(on_gradescope.os, "geteuid", lambda: 0)
-    assert on_gradescope._has_sandbox(None) is False
+        on_gradescope._has_sandbox(LIMITS)
+
+
+def test_no_sandbox_for_root_whose_python_is_its_own_is_one_line(monkeypatch, tmp_path, capsys):
+    no_sandbox(monkeypatch, user=0)
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(start.sys, "prefix", str(tmp_path))
+    with pytest.raises(CourseError, match="would run as root"):
+        on_gradescope._has_sandbox(LIMITS)
+    assert "ordinary user" not in capsys.readouterr().out
+
+
+def test_no_sandbox_for_root_whose_python_is_everybodys(monkeypatch, capsys):
+    no_sandbox(monkeypatch, user=0)
+    monkeypatch.setattr(probing, "unsafe_user", lambda needed: 65534)
+    assert on_gradescope._has_sandbox(LIMITS) is False
+    assert "the code runs as an ordinary user" in capsys.readouterr().out
+
+
+def test_one_server_is_started(monkeypatch):
+    opened = []
+
+    class Prober(contextlib.nullcontext):
+        def __init__(self, limits):
+            super().__init__(self)
+            opened.append(limits)
+
+    monkeypatch.setattr(workers, "_PROBERS", workers._Probers())
+    monkeypatch.setattr(probing, "SandboxProber", Prober)
+    assert on_gradescope._has_sandbox(LIMITS)
+    with workers.workers(1, None, LIMITS, unsafe=False):
+        pass
+    assert len(opened) == 1
+
+
+def test_a_link_to_a_zip_is_not_followed(place, tmp_path, monkeypatch):
+    """A hand-in from a repository may hold links; another's zip is not graded as one's own."""
+    taken = {}
+
+    def grade_class(hand_ins, grades, *_):
+        taken.update({path.relative_to(hand_ins).as_posix(): path.is_symlink() for path in hand_ins.rglob("*")})
+        raise CourseError("far enough")
+
+    (tmp_path / "another.zip").write_bytes(hand_in(solution()))
+    shutil.rmtree(place / "submission", ignore_errors=True)
+    (place / "submission").mkdir()
+    (place / "submission" / "mine.zip").symlink_to(tmp_path / "another.zip")
+    monkeypatch.setattr(on_gradescope, "grade_class", grade_class)
+    monkeypatch.setattr(on_gradescope, "_has_sandbox", lambda limits: True)
+    with pytest.raises(CourseError, match="far enough"):
+        on_gradescope.run(place)
+    assert taken == {"submission": False, "submission/mine.zip": True}  # which taking in refuses

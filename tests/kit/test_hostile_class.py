@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 from changed_solutions import REPOSITORY
-from conftest import needs_bubblewrap, needs_python_elsewhere
+from conftest import needs_bubblewrap
 from hand_ins import write_class
 from hostile_submissions import BASES, ESCAPE, FORMULA, HOSTILE, MARKUP
 
-pytestmark = [needs_bubblewrap, needs_python_elsewhere]
+pytestmark = needs_bubblewrap
 
 KIT = ("autograder", "coursekit", "code_analyze", "reference_solution", "tests/hidden")
 LIMITS = {

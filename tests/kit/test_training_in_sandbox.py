@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import REFERENCE, REPOSITORY, bubblewrap_works, needs_bubblewrap, write_mnist_like
+from conftest import (
+    REFERENCE,
+    REPOSITORY,
+    bubblewrap_works,
+    needs_any_way,
+    needs_bubblewrap,
+    needs_unsafe,
+    write_mnist_like,
+)
 from torch import nn
 
 from autograder.course import COURSE_FILE, read_course
@@ -49,7 +57,9 @@ def fid_of_main(run_main, tmp_path, project: str) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("project", ["VAE", "GAN"])
-@pytest.mark.parametrize("unsafe", [True, pytest.param(False, marks=needs_bubblewrap)])
+@pytest.mark.parametrize(
+    "unsafe", [pytest.param(True, marks=needs_unsafe), pytest.param(False, marks=needs_bubblewrap)]
+)
 def test_the_fid_is_main_py_s(run_main, tmp_path, monkeypatch, project, unsafe):
     monkeypatch.setenv("COURSEKIT_CACHE_DIR", str(tmp_path / "cache"))
     trained = train(CODES, project, 3, course(), unsafe)
@@ -135,6 +145,7 @@ def hostile(statements: str) -> dict[str, bytes]:
         ),
     ],
 )
+@needs_any_way
 def test_training_that_comes_to_no_end(statements, reason):
     small = course(cpu_s=12, wall_s=20 if "sleep" in statements else 200, steps=3)
     trained = train(hostile(statements), "VAE", 0, small, unsafe=not bubblewrap_works())
@@ -163,6 +174,7 @@ def test_training_that_comes_to_no_end(statements, reason):
         ),
     ],
 )
+@needs_any_way
 def test_drawing_that_comes_to_no_end(statements, reason):
     """The model trains well, and does this where it draws."""
     lines = ["if x is None and not self.training and len(z) == 250:"]

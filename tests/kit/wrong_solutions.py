@@ -851,7 +851,8 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_MODEL,
         [
             swap(
-                "            nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, kernel_size=4, stride=2, padding=1, bias=False),\n"
+                "            nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, kernel_size=4, stride=2, padding=1, "
+                "bias=False),\n"
                 "            nn.BatchNorm2d(hidden_dim),\n            nn.ReLU(),\n",
                 "",
             ),

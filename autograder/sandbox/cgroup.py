@@ -1,0 +1,111 @@
+"""A control group for each sandbox, where this machine lets one be made: limits that the kernel itself keeps.
+
+Polling may see too late what was taken, and some memory is in no account but a group's. Nothing that is there is
+changed: a group is made only where groups with such limits are made already, at this process's own group or above it.
+"""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from autograder.sandbox.limits import MB, Limits
+
+_ROOT = Path("/sys/fs/cgroup")  # where version 2 is mounted
+_OWN_GROUP = Path("/proc/self/cgroup")
+_PREFIX = "coursekit-sandbox-"
+_SPARE = 8  # processes: the sandbox has some of its own
+_END_LIMIT_S = 2
+
+
+class Group:
+    """One sandbox's group. A lock on its folder, which a killed grader lets go of, says that it is in use.
+
+    Args:
+        path: its folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.processes = path / "cgroup.procs"
+        self._lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def add(self, pid: int) -> None:
+        """Put a process into it, and with it all that it will start."""
+        self.processes.write_text(str(pid))
+
+    def limit(self, settings: Mapping[str, int]) -> None:
+        """Write its settings."""
+        for name, value in settings.items():
+            (self.path / name).write_text(str(value))
+
+    def cpu_s(self) -> float:
+        """Give the CPU time that all its processes have taken, those that have ended among them."""
+        return self._read("cpu.stat")["usage_usec"] / 1e6
+
+    def is_out_of_memory(self) -> bool:
+        """Tell whether the kernel has killed it for its memory."""
+        return self._read("memory.events")["oom_kill"] > 0
+
+    def close(self) -> None:
+        """Remove it, as soon as its last process has ended."""
+        end = time.monotonic() + _END_LIMIT_S
+        while not _remove(self.path) and time.monotonic() < end:
+            time.sleep(0.01)
+        os.close(self._lock)
+
+    def _read(self, file: str) -> dict[str, int]:
+        return {name: int(value) for name, value in map(str.split, (self.path / file).read_text().splitlines())}
+
+
+@contextlib.contextmanager
+def control_group(limits: Limits) -> Iterator[Group | None]:
+    """Make a group with these limits for a while; None where there can be none, and polling must do."""
+    parent = _parent()
+    if parent is None:
+        yield None
+        return
+    group = Group(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
+    try:
+        group.limit({"memory.max": limits.memory_mb * MB, "memory.oom.group": 1, "pids.max": limits.processes + _SPARE})
+        with contextlib.suppress(OSError):  # a kernel may know no swap
+            group.limit({"memory.swap.max": 0})
+        yield group
+    finally:
+        group.close()
+
+
+@cache
+def _parent() -> Path | None:
+    """Find the folder to make groups in, and remove those in it whose graders were killed."""
+    lines = _OWN_GROUP.read_text().splitlines() if _OWN_GROUP.is_file() else []
+    for own in (_ROOT / line.removeprefix("0::/") for line in lines if line.startswith("0::/")):
+        for folder in (folder for folder in (own, *own.parents) if folder.is_relative_to(_ROOT)):
+            with contextlib.suppress(OSError):
+                controllers = (folder / "cgroup.subtree_control").read_text().split()
+                may_write = all(os.access(path, os.W_OK) for path in (folder, folder / "cgroup.procs"))
+                if may_write and {"memory", "pids"} <= set(controllers):
+                    _sweep(folder)
+                    return folder
+    return None
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(f"{_PREFIX}*"):
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(path)
+        os.close(lock)
+
+
+def _remove(path: Path) -> bool:
+    """Remove a group; False where something is left in it."""
+    with contextlib.suppress(OSError):
+        path.rmdir()
+    return not path.exists()
