@@ -5,7 +5,7 @@ Nothing of a student's is executed, no link is followed, and whatever a hand-in 
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from autograder.course import IntakeLimits
 from autograder.layout import names_in_short
 from autograder.names import ARCHIVE_SUFFIXES
 from autograder.progress import Progress
+from autograder.similarity.assigning import assign
 from autograder.similarity.files import HandedIn, read_files
 from autograder.similarity.model import (
     THIS_YEAR,
@@ -38,10 +39,10 @@ LIMITS = IntakeLimits(max_zip_mb=50, max_unpacked_mb=500, max_files=2000, max_ra
 MAX_LINES = 6_000  # of a file whose lines are paired with the scaffold's; of a longer one the markers must be intact
 
 # "# TODO START (encoder)" and "# TODO START: the encoder" are markers, too, and name their block.
-_NAMED_MARKER = re.compile(r"(?im)^([ \t]*#[ \t]*todo[ \t]+(?:start|end))\b[ \t]*[^\w\s]*[ \t]*([^\n\r]*?)[ \t]*$")
+_NAMED_MARKER = re.compile(r"([ \t]*#[ \t]*todo[ \t]+(?:start|end))\b(.*)", re.IGNORECASE)
+_AROUND_NAMES = " \t()[]{}<>:;,.-–—=*#/"
 _MARKER = re.compile(r"[ \t\f]*#[ \t]*todo[ \t]+(start|end)[ \t]*", re.IGNORECASE | re.ASCII)
 _PARTNER = re.compile(r"student\s+id\s*[:：]\s*([A-Za-z0-9_-]+)", re.IGNORECASE)
-_ALIKE = 0.5  # of the scaffold's lines outside the blocks, for a renamed file to be taken for the scaffold's
 
 
 def read_scaffold(folder: Path) -> Scaffold:
@@ -118,13 +119,14 @@ def plain_markers(text: str) -> tuple[str, dict[int, str]]:
     titles: dict[int, str] = {}
     if "todo" not in text.lower():
         return text, titles
-
-    def plain(match: re.Match[str]) -> str:
-        if match[2]:
-            titles[text.count("\n", 0, match.start()) + 1] = match[2].strip(" ()[]:-")
-        return match[1]
-
-    return _NAMED_MARKER.sub(plain, text), titles
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        match = _NAMED_MARKER.fullmatch(line)
+        if match:
+            lines[number - 1] = match[1]
+            if name := match[2].strip(_AROUND_NAMES):
+                titles[number] = name
+    return "\n".join(lines), titles
 
 
 def _unix(text: str) -> str:
@@ -184,7 +186,7 @@ class _Reader:
         edits: list[OutsideEdit] = []
         references: list[tuple[BlockKey, str]] = []
         remarks += files.remarks
-        assigned = self._assign(files.python)
+        assigned = assign(files.python, self.outside)
         missing = [name for name, other in assigned.items() if other is None]
         if missing:
             remarks.append(f"missing: {names_in_short(missing)}")
@@ -209,33 +211,6 @@ class _Reader:
         return Work(
             key, label, ordered, tuple(edits), tuple(references), tuple(partners), traces, tuple(dict.fromkeys(remarks))
         )
-
-    def _assign(self, python: Mapping[str, str]) -> dict[str, str | None]:
-        """Which of a student's files is which of the scaffold's: by its path's end, else by its lines."""
-        chosen: dict[str, str | None] = {}
-        taken: set[str] = set()
-        for name in self.scaffold.files:
-            parts = name.lower().split("/")
-            candidates = []
-            for other in python:
-                theirs = other.lower().split("/")
-                same = 0
-                while same < min(len(parts), len(theirs)) and parts[-1 - same] == theirs[-1 - same]:
-                    same += 1
-                if same and other not in taken:
-                    candidates.append((-same, len(theirs), other))
-            chosen[name] = min(candidates)[2] if candidates else None
-            taken.add(chosen[name] or "")
-        for name in [name for name, other in chosen.items() if other is None]:
-            wanted = {line.strip() for line in self.outside[name] if len(line.strip()) > 3}
-            scores = []
-            for other in sorted(set(python) - taken):
-                have = {line.strip() for line in python[other].split("\n")[:MAX_LINES]}
-                scores.append((len(wanted & have) / max(len(wanted), 1), other))
-            if scores and max(scores)[0] >= _ALIKE:
-                chosen[name] = max(scores)[1]
-                taken.add(max(scores)[1])
-        return chosen
 
     def _align(self, name: str, text: str) -> tuple[dict[BlockKey, BlockText], list[OutsideEdit], list[str]]:
         """Find the scaffold's blocks in a student's file, and what differs outside them."""
