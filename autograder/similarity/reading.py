@@ -5,9 +5,9 @@ Nothing of a student's is executed, no link is followed, and whatever a hand-in 
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from difflib import SequenceMatcher
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autograder.archives import ArchiveError, unpack
 from autograder.course import IntakeLimits
@@ -38,6 +38,10 @@ from coursekit.errors import CourseError
 LIMITS = IntakeLimits(max_zip_mb=50, max_unpacked_mb=500, max_files=2000, max_ratio=200)
 MAX_LINES = 6_000  # of a file whose lines are paired with the scaffold's; of a longer one the markers must be intact
 
+MAX_OWN = 90_000  # characters of a student's own files that are compared
+# Folders of the handout besides the scaffold: what lies in them is nobody's own.
+_KITS = frozenset(["coursekit", "code_analyze", "_codes", "tests"])
+
 # "# TODO START (encoder)" and "# TODO START: the encoder" are markers, too, and name their block.
 _NAMED_MARKER = re.compile(r"([ \t]*#[ \t]*todo[ \t]+(?:start|end))\b(.*)", re.IGNORECASE)
 _AROUND_NAMES = " \t()[]{}<>:;,.-–—=*#/"
@@ -55,7 +59,7 @@ def read_scaffold(folder: Path) -> Scaffold:
         tree = read_tree(folder)
     except TreeError as error:
         raise CourseError(f"{error}; give the folder of the assignment's scaffold") from error
-    files, blocks = {}, {}
+    files, blocks, others = {}, {}, {}
     for name in sorted(tree.files):
         file = tree.files[name]
         if not file.is_python or file.text is None:
@@ -65,8 +69,7 @@ def read_scaffold(folder: Path) -> Scaffold:
             found = find_blocks(text, f"{folder.name}/{name}")
         except MarkerError as error:
             raise CourseError(str(error)) from error
-        if found:
-            files[name] = text
+        (files if found else others)[name] = text
         for block in found:
             key = BlockKey(name, block.number)
             title = block.title or titles.get(block.start, "")
@@ -76,7 +79,7 @@ def read_scaffold(folder: Path) -> Scaffold:
             f"{folder}: no '# TODO START' and '# TODO END' in its Python files; give the scaffold's folder"
         )
     digest = stable_hash("\0".join(f"{name}\0{files[name]}" for name in sorted(files)))
-    return Scaffold(files, blocks, f"{digest:016x}")
+    return Scaffold(files, blocks, f"{digest:016x}", others)
 
 
 def read_works(
@@ -158,6 +161,8 @@ class _Reader:
         self.blocks = {name: find_blocks(text, name) for name, text in scaffold.files.items()}
         self.lines = {name: text.split("\n") for name, text in scaffold.files.items()}
         self.outside = {name: _outside(self.lines[name], self.blocks[name]) for name in scaffold.files}
+        texts = [*scaffold.files.values(), *scaffold.others.values()]
+        self.given = frozenset(line.strip() for text in texts for line in text.split("\n"))
 
     def read(self, hand_in: HandIn, key: WorkKey, limits: IntakeLimits) -> Work:
         """Read one hand-in; what goes wrong is its remark."""
@@ -205,12 +210,41 @@ class _Reader:
                     references.append((block.key, visible(comment.text.strip())[:300]))
         if not found:
             remarks.append("none of the scaffold's blocks in it")
+        own, unread = self._own(files.python, set(assigned.values()))
+        remarks += unread
         partners = sorted({match for _, text in references for match in _PARTNER.findall(text)})
         traces = find_traces(files, path, self.scaffold, edits)
         ordered = {block: found[block] for block in self.scaffold.blocks if block in found}
+        remarks = list(dict.fromkeys(remarks))
         return Work(
-            key, label, ordered, tuple(edits), tuple(references), tuple(partners), traces, tuple(dict.fromkeys(remarks))
+            key,
+            label,
+            blocks=ordered,
+            outside=tuple(edits),
+            own=own,
+            references=tuple(references),
+            partners=tuple(partners),
+            traces=traces,
+            remarks=tuple(remarks),
         )
+
+    def _own(self, python: Mapping[str, str], assigned: Set[str | None]) -> tuple[dict[str, str], list[str]]:
+        """Files that are none of the scaffold's, without its lines; first those beside its files: they are graded."""
+        graded = {PurePosixPath(name).parent for name in assigned if name}
+        own: dict[str, str] = {}
+        left, remarks = MAX_OWN, []
+        for name in sorted(set(python) - assigned, key=lambda name: (PurePosixPath(name).parent not in graded, name)):
+            if PurePosixPath(name).parent not in graded and _KITS.intersection(name.split("/")[:-1]):
+                continue
+            lines = _unix(python[name]).split("\n")
+            text = "\n".join("" if line.strip() in self.given else line for line in lines)
+            if not text.strip():
+                continue
+            if len(text) > left:
+                remarks.append(f"{visible(name)}: listed, but not compared: more code of one's own than is looked at")
+            own[name] = text if len(text) <= left else ""
+            left -= len(own[name])
+        return own, remarks
 
     def _align(self, name: str, text: str) -> tuple[dict[BlockKey, BlockText], list[OutsideEdit], list[str]]:
         """Find the scaffold's blocks in a student's file, and what differs outside them."""
