@@ -78,7 +78,7 @@ def archived_work(path: Path, key: WorkKey, secret: bytes | None = None) -> Work
 
 def source_bytes(work: Work) -> bytes:
     """What is kept of what a student wrote: the blocks, and nothing of whose they are."""
-    blocks = [[*block.key, block.title, block.text, block.first_line, block.given] for block in work.blocks.values()]
+    blocks = [[*block.key, block.title, block.text, block.first_line, block.given] for block in work.pieces.values()]
     return json.dumps(blocks, separators=(",", ":")).encode()
 
 

@@ -17,7 +17,17 @@ import numpy as np
 from scipy import sparse
 
 from autograder.progress import Progress
-from autograder.similarity.model import FLOW, STATEMENTS, TOKENS, VIEWS, BlockKey, Fingerprint
+from autograder.similarity.model import (
+    ELSEWHERE,
+    FLOW,
+    KIND_BITS,
+    STATEMENTS,
+    TEXT_KINDS,
+    TOKENS,
+    VIEWS,
+    BlockKey,
+    Fingerprint,
+)
 
 CODE_VIEWS = (TOKENS, STATEMENTS, FLOW)
 MAX_REFERENCES = 600  # works that stand for all, where there are more
@@ -43,6 +53,8 @@ MOST_IN_A_RING = 16  # works that share one source
 _STEEPER = 2  # than the class's median, where a ring ends
 _FEW = 4  # blocks that may be the same in an otherwise own work
 _CHOICE = 2  # nats: the price of choosing them
+_RANKED, _LEAST_RANKED = 20_000, 10  # pairs by which dependence is measured
+_HABITS = 0.3  # a correlation that any two blocks of one student may have
 _NEWS = 0.5  # how much of what is usual is taken off, of each of the two
 
 
@@ -54,12 +66,14 @@ class Scores:
         a, b: (P,) indices into the works.
         score: (P,) nats, relative to what the two share with others.
         blocks: (P, K) nats of each block, in the kind that is all of a block's views; NaN where one lacks it.
+        ties: (K, K) how far each two blocks say the same twice, as `dependence` gives it.
     """
 
     a: np.ndarray
     b: np.ndarray
     score: np.ndarray
     blocks: np.ndarray
+    ties: np.ndarray
 
 
 class Population:
@@ -95,14 +109,18 @@ class Population:
             place = divmod(int(spot[start]), len(VIEWS))
             self._rows[place] = hashes[start:end], owners[start:end]
 
-    def rows(self, block: int, view: int) -> tuple[np.ndarray, np.ndarray]:
-        """Hashes of one block in one view, and whose they are, by work."""
+    def rows(self, block: int, view: str, kind: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Hashes of one block in one view, or of one of TEXT_KINDS in it, and whose they are, by work."""
         none = np.empty(0, np.uint64), np.empty(0, np.uint32)
-        return self._rows.get((block, view), none)
+        hashes, owners = self._rows.get((block, VIEWS.index(view)), none)
+        if kind is None:
+            return hashes, owners
+        of_kind = hashes & np.uint64((1 << KIND_BITS) - 1) == TEXT_KINDS.index(kind)
+        return hashes[of_kind], owners[of_kind]
 
-    def matrix(self, block: int, view: str) -> sparse.csr_matrix:
+    def matrix(self, block: int, view: str, kind: str | None = None) -> sparse.csr_matrix:
         """(works, features) of one block in one view, 1 where a work has a feature."""
-        hashes, owners = self.rows(block, VIEWS.index(view))
+        hashes, owners = self.rows(block, view, kind)
         kinds, ids = np.unique(hashes, return_inverse=True)
         shape = (len(self.works), max(len(kinds), 1))
         starts = np.zeros(len(self.works) + 1, np.int64)
@@ -117,11 +135,11 @@ class Population:
                 found[self._rows[block, view][1]] = True
         return found
 
-    def signatures(self, block: int, view: str) -> np.ndarray:
-        """(works,) one number for all that a work has in a block's view: the same where it is the same."""
+    def signatures(self, block: int, view: str, kind: str | None = None) -> np.ndarray:
+        """(works,) one number for all that a work has in a block's view: the same where it is the same, 0 for none."""
         sums = np.zeros(len(self.works), np.uint64)
-        hashes, owners = self._rows.get((block, VIEWS.index(view)), (None, None))
-        if hashes is not None:
+        hashes, owners = self.rows(block, view, kind)
+        if len(hashes):
             mixed = (hashes ^ (hashes >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
             starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
             sums[owners[starts]] = np.add.reduceat(mixed, starts)
@@ -240,20 +258,20 @@ def score_pairs(population: Population, new: np.ndarray, progress: Progress = it
         a, b = _all_pairs(new)
     else:
         a, b = _candidates(population, new)
-    kinds = [np.zeros(len(a), np.float32) for _ in _KINDS]
-    same = np.zeros((len(a), _FEW), np.float32)
-    blocks = np.full((len(a), len(population.blocks)), np.nan, np.float32)
-    meets = np.zeros(len(a), bool)  # in a block that both have written
-    for block in progress(range(len(population.blocks))):
+    shape = len(a), len(population.blocks)
+    points = [np.zeros(shape, np.float32) for _ in _KINDS]
+    same = np.zeros(shape, np.float32)
+    is_in = np.zeros(shape, bool)  # whether both have written a block
+    for block in progress([block for block, key in enumerate(population.blocks) if key != ELSEWHERE]):
         view = _BlockView(population, block, references)
         both = np.flatnonzero(view.has[a] & view.has[b])
         if not len(both):
             continue
-        meets[both] = True
+        is_in[both, block] = True
         works, others = a[both], b[both]
         left, right = view.classes[works], view.classes[others]
         is_same = (view.same[left] == view.same[right]) & (view.same[left] >= 0)
-        _keep_best(same, both, np.where(is_same, view.rarity[left], 0))
+        same[both, block] = np.where(is_same, view.rarity[left], 0)
         alike = view.alike(left, right)
         chances: dict[tuple, np.ndarray] = {}
         for n, kind in enumerate(_KINDS):
@@ -262,22 +280,56 @@ def score_pairs(population: Population, new: np.ndarray, progress: Progress = it
                 there = view.chance(kind, left, works, others, blended)
                 back = view.chance(kind, right, others, works, blended)
                 chances[kind.rare] = (there + back) / 2
-            points = chances[kind.rare] - kind.cost * (1 - alike @ np.array(kind.exact, np.float32))
-            kinds[n][both] += points
-            if n == 1:
-                blocks[both, block] = points
-    kinds.append(same.sum(1) - _CHOICE)
-    a, b, blocks, kinds = a[meets], b[meets], blocks[meets], [kind[meets] for kind in kinds]
+            points[n][both, block] = chances[kind.rare] - kind.cost * (1 - alike @ np.array(kind.exact, np.float32))
+    elsewhere = population.blocks.index(ELSEWHERE) if ELSEWHERE in population.blocks else None
+    has_more = population.has(elsewhere) if elsewhere is not None else np.zeros(count, bool)
+    meets = is_in.any(1) | (has_more[a] & has_more[b])
+    a, b, same, is_in = a[meets], b[meets], same[meets], is_in[meets]
+    points = [of_kind[meets] for of_kind in points]
+    blocks = np.where(is_in, points[1], np.float32(np.nan))
+    ties = dependence(blocks)
+    shares = 1 / np.maximum(is_in @ ties, 1)
+    kinds = [(of_kind * shares).sum(1) for of_kind in points]
+    kinds.append(_best(same / np.maximum((same > 0) @ ties, 1)) - _CHOICE)
     total = np.logaddexp.reduce([_news(a, b, kind.astype(np.float64), count) for kind in kinds], 0)
-    return Scores(a, b, total, blocks)
+    return Scores(a, b, total, blocks, ties)
 
 
-def _keep_best(rows: np.ndarray, pairs: np.ndarray, points: np.ndarray) -> None:
-    """Put points in the place of a pair's least ones, if they are more."""
-    found = rows[pairs]
-    least = np.arange(len(pairs)), found.argmin(1)
-    found[least] = np.maximum(found[least], points)
-    rows[pairs] = found
+def dependence(blocks: np.ndarray) -> np.ndarray:
+    """How far each two blocks say the same twice: how well the pairs' ranks in them go together.
+
+    Blocks that are one pattern repeated are alike in the same pairs, and of two that are tied neither counts in full: a
+    block counts as one over the sum of its row here. The few pairs that copied hardly move ranks.
+
+    Args:
+        blocks: (P, K) points of each block, NaN where one of the two lacks it.
+    Returns:
+        (K, K), 1 on the diagonal, from 0 to 1 elsewhere.
+    """
+    sample = blocks[np.linspace(0, len(blocks) - 1, min(len(blocks), _RANKED)).astype(int)]
+    number = blocks.shape[1]
+    ties = np.eye(number)
+    for one, other in zip(*np.triu_indices(number, 1), strict=True):
+        there = ~np.isnan(sample[:, one]) & ~np.isnan(sample[:, other])
+        x, y = (_ranks(np.round(sample[there, block], 2)) for block in (one, other))
+        spread = np.sqrt((x @ x) * (y @ y))
+        if len(x) >= _LEAST_RANKED and spread:
+            tie = max(x @ y / spread - _HABITS, 0) / (1 - _HABITS)
+            ties[one, other] = ties[other, one] = np.round(tie, 3)  # the same on every machine
+    return ties
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, of equal values their mean, around zero."""
+    _, where, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
+    return ranks - ranks.mean() if len(ranks) else ranks
+
+
+def _best(points: np.ndarray) -> np.ndarray:
+    """The sum of each row's _FEW greatest."""
+    most = min(_FEW, points.shape[1])
+    return np.partition(points, points.shape[1] - most, 1)[:, points.shape[1] - most :].sum(1)
 
 
 def _news(a: np.ndarray, b: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
@@ -340,7 +392,7 @@ def _candidates(population: Population, new: np.ndarray) -> tuple[np.ndarray, np
         codes.append(code)
         weights.append(np.full(len(code), 3.0, np.float32))
     for block, view in np.ndindex(number, len(VIEWS)):
-        hashes, owners = population.rows(block, view)
+        hashes, owners = population.rows(block, VIEWS[view])
         _, ids, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
         rare = (sizes[ids] >= 2) & (sizes[ids] <= RARE)
         code = _grouped_pairs(ids[rare], owners[rare].astype(np.int64), new, count)

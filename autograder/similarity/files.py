@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from code_analyze.summary import visible
-from code_analyze.tree import SEALED_FOLDERS, decode_python
+from code_analyze.tree import MAX_BYTES, SEALED_FOLDERS, decode_python
 
-MAX_PYTHON = 400_000  # bytes of a file that is read as code
 MAX_FILE = 8_000_000  # bytes of any other
 MAX_TOTAL = 120_000_000
 MAX_FILES = 4_000
@@ -48,7 +47,7 @@ def read_files(folder: Path) -> HandedIn:
             if not stat.S_ISREG(status.st_mode):
                 continue
             is_python = name.endswith(".py")
-            limit = MAX_PYTHON if is_python else MAX_FILE
+            limit = MAX_BYTES if is_python else MAX_FILE
             if status.st_size > limit or total + status.st_size > MAX_TOTAL:
                 if is_python:
                     result.remarks.append(f"{visible(name)}: {status.st_size:,} bytes, too large to be compared")

@@ -2,24 +2,29 @@
 
 import ast
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import cached_property
 from multiprocessing import get_context
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from autograder.progress import Progress
 from autograder.similarity import flow
-from autograder.similarity.model import VIEWS, BlockKey, Fingerprint, Scaffold, Work
+from autograder.similarity.model import ELSEWHERE, VIEWS, BlockKey, Fingerprint, Scaffold, Work
 from autograder.similarity.places import Places, find_places
 from autograder.similarity.views import features
 from code_analyze.blocks import find_blocks
 
 MAX_LINE = np.iinfo(np.uint16).max
 _CACHED = 60_000  # blocks
+_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t].*", re.MULTILINE)  # says nothing of whoever wrote it
+MAX_HELPERS = 20_000  # characters of a file whose functions are followed
 MANY_WORKS, CHUNK, MOST_JOBS = 1_500, 250, 8
 
 
@@ -30,36 +35,48 @@ class Extractor:
         self.scaffold = scaffold
         blocks = {name: find_blocks(text, name) for name, text in scaffold.files.items()}
         self.places: Places = find_places(scaffold.files, blocks)
-        self.given = {
-            key: {line.strip() for line in block.given.split("\n")} - {""} for key, block in scaffold.blocks.items()
-        }
+        self.given = {key: _lines(block.given) for key, block in scaffold.blocks.items()}
         self._cache: dict[tuple, tuple] = {}
+
+    @cached_property
+    def given_features(self) -> frozenset[int]:
+        """What there is in the scaffold: a formatter may have broken its lines elsewhere."""
+        place = self.places.by_block[ELSEWHERE]
+        texts = (*self.scaffold.files.values(), *self.scaffold.others.values())
+        found = (features(text, place, self.places.vocabulary)[0] for text in texts)
+        return frozenset(feature[0] for views in found for view in views.values() for feature in view)
 
     def fingerprint(self, work: Work) -> Fingerprint:
         """Look at every block of a work in every view."""
         columns: list[tuple[int, int, int, int, int]] = []
         tokens = []
         helpers = _helpers(work)
+        pieces = work.pieces
         attributes: dict[tuple[str, str], dict[str, flow.Node]] = {}
-        for index, (key, block) in enumerate(work.blocks.items()):
+        for index, (key, block) in enumerate(pieces.items()):
             place = self.places.by_block[key]
             known = attributes.setdefault((key.file, place.owner), {}) if place.owner else {}
-            text = _without_given(block.text, self.given[key])
+            if key == ELSEWHERE:
+                text = _IMPORT.sub("", _without_given(block.text, _lines(block.given)))
+            else:
+                text = _without_given(block.text, self.given[key])
             found, made, weights = self._look(key, text, place, known, helpers)
             known.update(made)
             tokens.append(tuple(weights))
+            given = self.given_features if key == ELSEWHERE else frozenset()
             for view, features_of_view in enumerate(found):
                 columns += [
                     (index, view, hash_, min(first, MAX_LINE), min(last, MAX_LINE))
                     for hash_, first, last in features_of_view
+                    if hash_ not in given
                 ]
         columns.sort()
         table = list(zip(*columns, strict=True)) if columns else [()] * 5
         return Fingerprint(
             work.key,
             self.scaffold.hash,
-            tuple(work.blocks),
-            tuple(block.first_line for block in work.blocks.values()),
+            tuple(pieces),
+            tuple(block.first_line for block in pieces.values()),
             np.array(table[2], np.uint64),
             np.array(table[0], np.uint16),
             np.array(table[1], np.uint8),
@@ -115,7 +132,7 @@ def _serial(works: Iterable[Work], scaffold: Scaffold) -> list[Fingerprint]:
         try:
             result.append(extractor.fingerprint(work))
         except (RecursionError, MemoryError, ValueError):
-            result.append(extractor.fingerprint(replace(work, blocks={})))
+            result.append(extractor.fingerprint(replace(work, blocks={}, own={}, outside=())))
     return result
 
 
@@ -137,12 +154,21 @@ def _without_given(text: str, given: set[str]) -> str:
     return "\n".join("" if line.strip() in given else line for line in text.split("\n"))
 
 
+def _lines(text: str) -> set[str]:
+    return {line.strip() for line in text.split("\n")} - {""}
+
+
 def _helpers(work: Work) -> dict[str, ast.FunctionDef]:
-    """Functions that the student defined outside the blocks: where code was moved out, it is followed."""
+    """Functions that the student defined elsewhere: where code was moved out of a block, it is followed.
+
+    Returns:
+        "name", and for one of another file "module.name" too, -> the function.
+    """
     helpers: dict[str, ast.FunctionDef] = {}
-    for edit in work.outside:
-        source = "\n".join(edit.added)
-        if "def " not in source or len(source) > 20_000:
+    sources = [("", "\n".join(edit.added)) for edit in work.outside]
+    sources += [(PurePosixPath(name).stem, text) for name, text in work.own.items()]
+    for module, source in sources:
+        if "def " not in source or len(source) > MAX_HELPERS:
             continue
         lines = source.split("\n")
         indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
@@ -152,5 +178,9 @@ def _helpers(work: Work) -> dict[str, ast.FunctionDef]:
                 tree = ast.parse("\n".join(line[indent:] for line in lines))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        helpers.update((node.name, node) for node in tree.body if isinstance(node, ast.FunctionDef))
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef):
+                helpers[node.name] = node
+                if module:
+                    helpers[f"{module}.{node.name}"] = node
     return helpers

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-EXTRACTOR_VERSION = 2  # one more whenever a view gives another hash for the same code: fingerprints then don't compare
+from code_analyze.summary import visible
+
+EXTRACTOR_VERSION = 3  # one more whenever a view gives another hash for the same code: fingerprints then don't compare
 THIS_YEAR = ""  # the year of what is compared now; archived works bear another
 
 # What a block is looked at as, from the most literal to the most abstract.
-TEXT = "text"  # lines and comments as they were typed
+TEXT = "text"  # statements and comments as they were typed, white space aside
 TOKENS = "tokens"  # runs of tokens, names replaced by what they stand for
 STATEMENTS = "statements"  # whole statements, in any order
 FLOW = "flow"  # what is computed from what
@@ -34,7 +36,8 @@ SLIP_NAME, SLIP_WORD, SLIP_STRING, SLIP_NUMBER, SLIP_COMMENT, SLIP_TYPO = SLIP_K
     "comment",  # a whole one
     "misspelt",  # in a comment or a name
 )
-SLIP_BITS = 3  # the lowest of a slip's hash are its index in SLIP_KINDS
+TEXT_CODE, TEXT_COMMENT = TEXT_KINDS = ("code", "comment")
+KIND_BITS = 3  # the lowest of a hash are the index of its kind: of a slip in SLIP_KINDS, of a text in TEXT_KINDS
 
 # Traces beyond code; each is a column of its own and counts for nothing else.
 REPORT_TEXT = "report text"
@@ -61,13 +64,28 @@ def stable_hash(text: str | bytes) -> int:
 
 
 def slip_hash(kind: str, what: str) -> int:
-    """The hash of a slip; see SLIP_BITS."""
-    return stable_hash(f"{kind} {what}") >> SLIP_BITS << SLIP_BITS | SLIP_KINDS.index(kind)
+    """The hash of a slip."""
+    return of_kind(stable_hash(f"{kind} {what}"), SLIP_KINDS.index(kind))
+
+
+def text_hash(kind: str, what: str) -> int:
+    """The hash of a statement or a comment as it was typed."""
+    return of_kind(stable_hash(f"{kind} {what}"), TEXT_KINDS.index(kind))
+
+
+def of_kind(hash_: int, kind: int) -> int:
+    """A hash that tells its kind; see KIND_BITS."""
+    return hash_ >> KIND_BITS << KIND_BITS | kind
+
+
+def kind_number(hash_: int) -> int:
+    """What `of_kind` was given."""
+    return hash_ & ((1 << KIND_BITS) - 1)
 
 
 def slip_kind(hash_: int) -> str:
     """Which of SLIP_KINDS a slip is."""
-    number = hash_ & ((1 << SLIP_BITS) - 1)
+    number = kind_number(hash_)
     return SLIP_KINDS[number] if number < len(SLIP_KINDS) else SLIP_NAME
 
 
@@ -88,6 +106,10 @@ class WorkKey(NamedTuple):
     def label(self) -> str:
         """How a person reads it: "2021012345", or "2024/2021012345" for an earlier year's."""
         return f"{self.year}/{self.person}" if self.year else self.person
+
+
+# What a student wrote in files of one's own and outside the blocks of given ones, as one block more.
+ELSEWHERE = BlockKey("own code", 1)
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,8 @@ class Work:
         label: the hand-in's path below the folder of hand-ins.
         blocks: what was found, by key, in the scaffold's order; a block that was lost is not there.
         outside: edits outside the blocks.
+        own: files of the student's own, and given ones without blocks that were changed: path -> text, given lines left
+            empty.
         references: `# Reference:` lines, by block, as they were written.
         partners: the persons that these name, as student numbers.
         traces: kind -> hash -> what to show for it, such as a file's name or the sentence.
@@ -138,10 +162,29 @@ class Work:
     label: str
     blocks: Mapping[BlockKey, BlockText] = field(default_factory=dict)
     outside: tuple[OutsideEdit, ...] = ()
+    own: Mapping[str, str] = field(default_factory=dict)
     references: tuple[tuple[BlockKey, str], ...] = ()
     partners: tuple[str, ...] = ()
     traces: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    @property
+    def pieces(self) -> Mapping[BlockKey, BlockText]:
+        """All that is compared: the blocks, and what stands elsewhere, each place under a line that names it."""
+        parts = [(f"# in {visible(name)}", text) for name, text in self.own.items()]
+        parts += [
+            (f"# in {edit.file}, outside the blocks, from line {edit.line}", "\n".join(edit.added))
+            for edit in self.outside
+            if edit.added
+        ]
+        if not parts:
+            return self.blocks
+        text = "".join(f"{head}\n{body.rstrip()}\n" for head, body in parts)
+        heads = "".join(f"{head}\n" for head, _ in parts)
+        return {
+            **self.blocks,
+            ELSEWHERE: BlockText(ELSEWHERE, "own files, and code outside the blocks", text, 1, heads),
+        }
 
 
 @dataclass(frozen=True)
@@ -151,12 +194,14 @@ class Scaffold:
     Attributes:
         files: path below the scaffold -> text, of the files that have blocks.
         blocks: its blocks in order, with the given text.
+        others: path -> text, of its Python files without blocks.
         hash: of files with blocks, as 16 hex digits; fingerprints of different scaffolds still compare, with a remark.
     """
 
     files: Mapping[str, str]
     blocks: Mapping[BlockKey, BlockText]
     hash: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +213,7 @@ class Fingerprint:
     Attributes:
         key: whose.
         scaffold: `Scaffold.hash`.
-        blocks: the K blocks that the work has.
+        blocks: the K blocks that the work has, ELSEWHERE among them where anything stands there.
         first_lines: (K,) int, where each block's first line stands in the student's file.
         hashes: (N,) uint64.
         block: (N,) uint16, index into `blocks`.

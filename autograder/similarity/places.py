@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autograder.similarity.flow import Place
-from autograder.similarity.model import BlockKey
+from autograder.similarity.model import ELSEWHERE, BlockKey
 from code_analyze.blocks import Block
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -16,7 +16,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Places:
-    """The places of all blocks, and every word of the scaffold."""
+    """The places of all blocks and of what stands elsewhere, and every word of the scaffold."""
 
     by_block: Mapping[BlockKey, Place]
     vocabulary: frozenset[str]
@@ -37,6 +37,8 @@ def find_places(files: Mapping[str, str], blocks: Mapping[str, list[Block]]) -> 
         tree = _parsed(text, blocks[path])
         for block in blocks[path]:
             places[BlockKey(path, block.number)] = _place(tree, block, text)
+    modules = Place().modules.union(*(place.modules for place in places.values()))
+    places[ELSEWHERE] = Place(given=modules, modules=modules)
     return Places(places, frozenset(words))
 
 

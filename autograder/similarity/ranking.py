@@ -9,9 +9,11 @@ import numpy as np
 from autograder.progress import Progress
 from autograder.similarity import alarms
 from autograder.similarity.compare import Population, Scores, score_pairs
+from autograder.similarity.elsewhere import elsewhere_nats
 from autograder.similarity.model import (
     DECLARED,
     DECLARED_BOTH,
+    ELSEWHERE,
     EXTRACTOR_VERSION,
     FLOW,
     SAME_PERSON,
@@ -39,6 +41,7 @@ from autograder.similarity.model import (
     WorkKey,
     slip_kind,
 )
+from autograder.similarity.rings import ring_nats
 from autograder.similarity.slips import slip_nats
 from coursekit.errors import CourseError
 
@@ -93,7 +96,11 @@ def compare(
         [_same(population.works[a], population.works[b]) for a, b in zip(scores.a, scores.b, strict=True)], bool
     )
     calibration = alarms.fit(scores.score[~same], crosses[~same], whole)
-    by_code = calibration.nats(scores.score)
+    beside = elsewhere_nats(population, scores.a, scores.b)
+    rings = ring_nats(population, scores.ties, scores.a, scores.b, whole)
+    by_code = np.maximum.reduce([calibration.nats(scores.score), beside, rings])
+    if ELSEWHERE in population.blocks:
+        scores.blocks[:, population.blocks.index(ELSEWHERE)] = beside
     nats = by_code + slip_nats(population.works, is_new, scores.a, scores.b, whole)
     nats = np.round(np.maximum(nats, 0), 6)  # so that no last bit of a machine's decides an order
     expected = calibration.expected(nats)

@@ -5,15 +5,16 @@ Nothing of a student's is executed, no link is followed, and whatever a hand-in 
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from difflib import SequenceMatcher
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autograder.archives import ArchiveError, unpack
 from autograder.course import IntakeLimits
 from autograder.layout import names_in_short
 from autograder.names import ARCHIVE_SUFFIXES
 from autograder.progress import Progress
+from autograder.similarity.assigning import assign
 from autograder.similarity.files import HandedIn, read_files
 from autograder.similarity.model import (
     THIS_YEAR,
@@ -37,11 +38,15 @@ from coursekit.errors import CourseError
 LIMITS = IntakeLimits(max_zip_mb=50, max_unpacked_mb=500, max_files=2000, max_ratio=200)
 MAX_LINES = 6_000  # of a file whose lines are paired with the scaffold's; of a longer one the markers must be intact
 
+MAX_OWN = 90_000  # characters of a student's own files that are compared
+# Folders of the handout besides the scaffold: what lies in them is nobody's own.
+_KITS = frozenset(["coursekit", "code_analyze", "_codes", "tests"])
+
 # "# TODO START (encoder)" and "# TODO START: the encoder" are markers, too, and name their block.
-_NAMED_MARKER = re.compile(r"(?im)^([ \t]*#[ \t]*todo[ \t]+(?:start|end))\b[ \t]*[^\w\s]*[ \t]*([^\n\r]*?)[ \t]*$")
+_NAMED_MARKER = re.compile(r"([ \t]*#[ \t]*todo[ \t]+(?:start|end))\b(.*)", re.IGNORECASE)
+_AROUND_NAMES = " \t()[]{}<>:;,.-–—=*#/"
 _MARKER = re.compile(r"[ \t\f]*#[ \t]*todo[ \t]+(start|end)[ \t]*", re.IGNORECASE | re.ASCII)
 _PARTNER = re.compile(r"student\s+id\s*[:：]\s*([A-Za-z0-9_-]+)", re.IGNORECASE)
-_ALIKE = 0.5  # of the scaffold's lines outside the blocks, for a renamed file to be taken for the scaffold's
 
 
 def read_scaffold(folder: Path) -> Scaffold:
@@ -54,7 +59,7 @@ def read_scaffold(folder: Path) -> Scaffold:
         tree = read_tree(folder)
     except TreeError as error:
         raise CourseError(f"{error}; give the folder of the assignment's scaffold") from error
-    files, blocks = {}, {}
+    files, blocks, others = {}, {}, {}
     for name in sorted(tree.files):
         file = tree.files[name]
         if not file.is_python or file.text is None:
@@ -64,8 +69,7 @@ def read_scaffold(folder: Path) -> Scaffold:
             found = find_blocks(text, f"{folder.name}/{name}")
         except MarkerError as error:
             raise CourseError(str(error)) from error
-        if found:
-            files[name] = text
+        (files if found else others)[name] = text
         for block in found:
             key = BlockKey(name, block.number)
             title = block.title or titles.get(block.start, "")
@@ -75,7 +79,7 @@ def read_scaffold(folder: Path) -> Scaffold:
             f"{folder}: no '# TODO START' and '# TODO END' in its Python files; give the scaffold's folder"
         )
     digest = stable_hash("\0".join(f"{name}\0{files[name]}" for name in sorted(files)))
-    return Scaffold(files, blocks, f"{digest:016x}")
+    return Scaffold(files, blocks, f"{digest:016x}", others)
 
 
 def read_works(
@@ -118,13 +122,14 @@ def plain_markers(text: str) -> tuple[str, dict[int, str]]:
     titles: dict[int, str] = {}
     if "todo" not in text.lower():
         return text, titles
-
-    def plain(match: re.Match[str]) -> str:
-        if match[2]:
-            titles[text.count("\n", 0, match.start()) + 1] = match[2].strip(" ()[]:-")
-        return match[1]
-
-    return _NAMED_MARKER.sub(plain, text), titles
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        match = _NAMED_MARKER.fullmatch(line)
+        if match:
+            lines[number - 1] = match[1]
+            if name := match[2].strip(_AROUND_NAMES):
+                titles[number] = name
+    return "\n".join(lines), titles
 
 
 def _unix(text: str) -> str:
@@ -156,6 +161,8 @@ class _Reader:
         self.blocks = {name: find_blocks(text, name) for name, text in scaffold.files.items()}
         self.lines = {name: text.split("\n") for name, text in scaffold.files.items()}
         self.outside = {name: _outside(self.lines[name], self.blocks[name]) for name in scaffold.files}
+        texts = [*scaffold.files.values(), *scaffold.others.values()]
+        self.given = frozenset(line.strip() for text in texts for line in text.split("\n"))
 
     def read(self, hand_in: HandIn, key: WorkKey, limits: IntakeLimits) -> Work:
         """Read one hand-in; what goes wrong is its remark."""
@@ -184,7 +191,7 @@ class _Reader:
         edits: list[OutsideEdit] = []
         references: list[tuple[BlockKey, str]] = []
         remarks += files.remarks
-        assigned = self._assign(files.python)
+        assigned = assign(files.python, self.outside)
         missing = [name for name, other in assigned.items() if other is None]
         if missing:
             remarks.append(f"missing: {names_in_short(missing)}")
@@ -203,39 +210,41 @@ class _Reader:
                     references.append((block.key, visible(comment.text.strip())[:300]))
         if not found:
             remarks.append("none of the scaffold's blocks in it")
+        own, unread = self._own(files.python, set(assigned.values()))
+        remarks += unread
         partners = sorted({match for _, text in references for match in _PARTNER.findall(text)})
         traces = find_traces(files, path, self.scaffold, edits)
         ordered = {block: found[block] for block in self.scaffold.blocks if block in found}
+        remarks = list(dict.fromkeys(remarks))
         return Work(
-            key, label, ordered, tuple(edits), tuple(references), tuple(partners), traces, tuple(dict.fromkeys(remarks))
+            key,
+            label,
+            blocks=ordered,
+            outside=tuple(edits),
+            own=own,
+            references=tuple(references),
+            partners=tuple(partners),
+            traces=traces,
+            remarks=tuple(remarks),
         )
 
-    def _assign(self, python: Mapping[str, str]) -> dict[str, str | None]:
-        """Which of a student's files is which of the scaffold's: by its path's end, else by its lines."""
-        chosen: dict[str, str | None] = {}
-        taken: set[str] = set()
-        for name in self.scaffold.files:
-            parts = name.lower().split("/")
-            candidates = []
-            for other in python:
-                theirs = other.lower().split("/")
-                same = 0
-                while same < min(len(parts), len(theirs)) and parts[-1 - same] == theirs[-1 - same]:
-                    same += 1
-                if same and other not in taken:
-                    candidates.append((-same, len(theirs), other))
-            chosen[name] = min(candidates)[2] if candidates else None
-            taken.add(chosen[name] or "")
-        for name in [name for name, other in chosen.items() if other is None]:
-            wanted = {line.strip() for line in self.outside[name] if len(line.strip()) > 3}
-            scores = []
-            for other in sorted(set(python) - taken):
-                have = {line.strip() for line in python[other].split("\n")[:MAX_LINES]}
-                scores.append((len(wanted & have) / max(len(wanted), 1), other))
-            if scores and max(scores)[0] >= _ALIKE:
-                chosen[name] = max(scores)[1]
-                taken.add(max(scores)[1])
-        return chosen
+    def _own(self, python: Mapping[str, str], assigned: Set[str | None]) -> tuple[dict[str, str], list[str]]:
+        """Files that are none of the scaffold's, without its lines; first those beside its files: they are graded."""
+        graded = {PurePosixPath(name).parent for name in assigned if name}
+        own: dict[str, str] = {}
+        left, remarks = MAX_OWN, []
+        for name in sorted(set(python) - assigned, key=lambda name: (PurePosixPath(name).parent not in graded, name)):
+            if PurePosixPath(name).parent not in graded and _KITS.intersection(name.split("/")[:-1]):
+                continue
+            lines = _unix(python[name]).split("\n")
+            text = "\n".join("" if line.strip() in self.given else line for line in lines)
+            if not text.strip():
+                continue
+            if len(text) > left:
+                remarks.append(f"{visible(name)}: listed, but not compared: more code of one's own than is looked at")
+            own[name] = text if len(text) <= left else ""
+            left -= len(own[name])
+        return own, remarks
 
     def _align(self, name: str, text: str) -> tuple[dict[BlockKey, BlockText], list[OutsideEdit], list[str]]:
         """Find the scaffold's blocks in a student's file, and what differs outside them."""

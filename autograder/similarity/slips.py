@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from autograder.similarity.model import (
-    SLIP_BITS,
+    KIND_BITS,
     SLIP_COMMENT,
     SLIP_KINDS,
     SLIP_NUMBER,
@@ -54,7 +54,7 @@ def _shared(works: list[Fingerprint], is_new: np.ndarray) -> dict[str, sparse.cs
     hashes = np.concatenate(own) if own else np.empty(0, np.uint64)
     _, slips, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     most = max(FEW_OWNERS, min(MOST_OWNERS, SHARE_OF_OWNERS * len(works)))
-    kinds = (hashes & np.uint64((1 << SLIP_BITS) - 1)).astype(int)
+    kinds = (hashes & np.uint64((1 << KIND_BITS) - 1)).astype(int)
     found = {}
     for kind in _BELIEVED:
         rare = (kinds == SLIP_KINDS.index(kind)) & (counts[slips] > 1) & (counts[slips] <= most)

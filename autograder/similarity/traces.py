@@ -27,13 +27,13 @@ from autograder.similarity.model import (
 from code_analyze.summary import visible
 
 MAX_OF_A_KIND = 300
-MAX_MEMBER = 8_000_000  # bytes of one file in a Word report
+MAX_MEMBER, MAX_DOCUMENT = 8_000_000, 40_000_000  # bytes of one file in a Word report, and of all that are read
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".svg")
 _TEXTS = (".md", ".txt", ".tex", ".rst")
 _LOGS = (".log", ".csv", ".json", ".jsonl", ".txt", ".md", ".out")
 _SENTENCE = re.compile(r"[^.!?。！？\n]{40,600}")
 _DIGITS = re.compile(r"(?<![\w.])\d+\.\d{5,}(?:e[+-]?\d+)?(?![\w.])")
-_TAG = re.compile(r"<[^>]{0,300}>")
+_TAG = re.compile(r"<[^<>]{0,300}>")
 _STREAM = re.compile(rb"stream\r?\n")
 _EARLIEST_YEAR = 1981  # of files whose time was kept
 
@@ -99,13 +99,21 @@ def _word(data: bytes, name: str, found: Mapping[str, dict[int, str]]) -> None:
     """A Word file's paragraphs and pictures."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as zipped:
+            seen: set[str] = set()
+            left = MAX_DOCUMENT
             for info in zipped.infolist()[:500]:
-                if info.file_size > MAX_MEMBER or info.flag_bits & 1:
+                is_text = info.filename == "word/document.xml"
+                if not (is_text or info.filename.startswith("word/media/")) or info.filename in seen:
                     continue
-                if info.filename.startswith("word/media/"):
-                    found[IMAGES][stable_hash(_read(zipped, info))] = f"{name}: {visible(info.filename)}"
-                elif info.filename == "word/document.xml":
-                    xml = _read(zipped, info).decode("utf-8", "replace")
+                if info.file_size > min(MAX_MEMBER, left) or info.flag_bits & 1:
+                    continue
+                seen.add(info.filename)
+                content = _read(zipped, info)
+                left -= len(content)
+                if not is_text:
+                    found[IMAGES][stable_hash(content)] = f"{name}: {visible(info.filename)}"
+                else:
+                    xml = content.decode("utf-8", "replace")
                     for paragraph in xml.split("</w:p>"):
                         _sentences(_TAG.sub("", paragraph), found[REPORT_TEXT])
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
@@ -120,14 +128,16 @@ def _read(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def _pdf(data: bytes, name: str, found: Mapping[str, dict[int, str]]) -> None:
     """A PDF's streams as they lie there: pages, fonts and pictures; fonts are everybody's, and so count nothing."""
     found[REPORT_TEXT][stable_hash(data)] = f"{name}, as a whole"
-    for count, match in enumerate(_STREAM.finditer(data)):
+    match = _STREAM.search(data)
+    while match and len(found[REPORT_TEXT]) + len(found[IMAGES]) < 2 * MAX_OF_A_KIND:
         end = data.find(b"endstream", match.end())
-        if end < 0 or count >= MAX_OF_A_KIND:
+        if end < 0:
             return
         if end - match.end() >= 400:
             before = data[max(0, match.start() - 400) : match.start()]
             kind = IMAGES if b"/Image" in before[before.rfind(b"obj") :] else REPORT_TEXT
             found[kind].setdefault(stable_hash(data[match.end() : end].strip()), f"{name}: a stream of its pages")
+        match = _STREAM.search(data, end + len(b"endstream"))
 
 
 def _events(data: bytes, name: str, found: dict[int, str]) -> None:

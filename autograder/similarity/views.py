@@ -20,10 +20,15 @@ from autograder.similarity.model import (
     SLIPS,
     STATEMENTS,
     TEXT,
+    TEXT_CODE,
+    TEXT_COMMENT,
     TOKENS,
     VIEWS,
+    kind_number,
+    of_kind,
     slip_hash,
     stable_hash,
+    text_hash,
 )
 from autograder.similarity.tokens import (
     COMMENT,
@@ -82,7 +87,7 @@ def features(
     bare = [at for at, token in enumerate(code) if token.text not in _LAYOUT]
     plain, plain_words = [code[at] for at in bare], [words[at] for at in bare]
     found = {
-        TEXT: _text(code, comments + strings),
+        TEXT: _text(plain, comments + strings),
         TOKENS: _grams(plain, plain_words),
         STATEMENTS: _statements(plain, plain_words),
         FLOW: [],
@@ -106,7 +111,8 @@ def _numbered(found: Sequence[tuple[str | int, int, int]]) -> list[Feature]:
         if isinstance(what, int) and seen[what] == 1:
             result.append((what, first, last))
         elif seen[what] <= 8:
-            result.append((stable_hash(f"{what}\0{seen[what]}"), first, last))
+            again = stable_hash(f"{what}\0{seen[what]}")
+            result.append((of_kind(again, kind_number(what)) if isinstance(what, int) else again, first, last))
     return result
 
 
@@ -119,17 +125,25 @@ def _without_docstrings(code: list[Token]) -> tuple[list[Token], list[Token]]:
     return [token for token in code if token not in strings] if strings else code, strings
 
 
-def _text(code: Sequence[Token], comments: Sequence[Token]) -> list[tuple[str, int, int]]:
-    """Lines as they were typed, white space aside, and comments."""
-    lines: defaultdict[int, list[str]] = defaultdict(list)
-    for token in code:
-        lines[token.line].append(token.text)
-    found = [(" ".join(words), line, line) for line, words in lines.items() if len(words) > 1]
+def _text(code: Sequence[Token], comments: Sequence[Token]) -> list[tuple[int, int, int]]:
+    """Statements as they were typed, layout aside, and comments."""
+    found = [
+        (text_hash(TEXT_CODE, " ".join(token.text for token in tokens)), tokens[0].line, tokens[-1].last)
+        for tokens in _by_statement(code)
+        if len(tokens) > 1
+    ]
     for comment in comments:
         says = " ".join(comment.text.strip("# \t\"'").lower().split())
         if len(says) > 3:
-            found.append((f"# {says}", comment.line, comment.last))
+            found.append((text_hash(TEXT_COMMENT, says), comment.line, comment.last))
     return found
+
+
+def _by_statement(code: Sequence[Token]) -> list[list[Token]]:
+    groups: defaultdict[int, list[Token]] = defaultdict(list)
+    for token in code:
+        groups[token.statement].append(token)
+    return list(groups.values())
 
 
 def _grams(code: Sequence[Token], words: Sequence[str]) -> list[tuple[str, int, int]]:

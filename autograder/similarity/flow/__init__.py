@@ -50,7 +50,7 @@ def evaluate(
         body: from `parse`.
         place: where it stands.
         attributes: attribute of self -> its value, from the other blocks of the class.
-        helpers: functions that the student has defined outside the blocks.
+        helpers: functions that the student has defined outside the blocks, by name or as "module.name".
     """
     forget_many()
     walker = Walker(place, attributes or {})

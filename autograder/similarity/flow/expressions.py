@@ -14,6 +14,7 @@ from autograder.similarity.flow.spelling import (
     IDENTITIES,
     IGNORED,
     LOSSES,
+    SETTINGS,
     SIGNATURES,
 )
 
@@ -92,6 +93,9 @@ class Expressions:
     def _call(self, e: ast.Call) -> object:
         func = e.func
         if isinstance(func, ast.Attribute) and not self._is_self(func.value):
+            helper = self.env.get(f"{func.value.id}.{func.attr}") if isinstance(func.value, ast.Name) else None
+            if isinstance(helper, Closure):
+                return self._inline(helper, e)
             base = self.expr(func.value)
             if isinstance(base, Node) and not base.op.startswith("api:"):
                 args, kwargs = self._arguments(e)
@@ -168,7 +172,7 @@ class Expressions:
         is_class = name[:1].isupper()
         op = name.lower().replace("_", "")
         op = ALIASES.get(op, op)
-        kwargs = {k: v for k, v in kwargs.items() if k not in IGNORED}
+        kwargs = {SETTINGS.get(k, k): v for k, v in kwargs.items() if k not in IGNORED}
         if is_class and op not in ("size", "tensor"):
             return self._constructor(op, args, kwargs)
         if args and (op in IDENTITIES or (op in IDEMPOTENT and args[0].op == op)):

@@ -54,8 +54,8 @@ def _maximum(args: list[Node], kwargs: dict[str, Node]) -> Node | None:
     return make("relu", others[0]) if len(args) == 2 and len(others) == 1 else None
 
 
-def _like(name: str, fill: float | None = None) -> Callable:
-    """`ones(x.shape)`, `ones_like(x)` and `full_like(x, 1)`."""
+def _like(name: str) -> Callable:
+    """`ones(x.shape)` is `ones_like(x)`."""
 
     def rule(args: list[Node], kwargs: dict[str, Node]) -> Node | None:
         shape = kwargs.get("size", args[0] if args else None)
@@ -68,7 +68,17 @@ def _like(name: str, fill: float | None = None) -> Callable:
     return rule
 
 
+def _full(args: list[Node], kwargs: dict[str, Node]) -> Node | None:
+    """`full(size, 1)` is `ones(size)`."""
+    size, fill = args[0] if args else kwargs.get("size"), args[1] if len(args) > 1 else kwargs.get("fill_value")
+    if size is None or fill is None or fill.value not in (0, 1):
+        return None
+    name = "ones" if fill.value else "zeros"
+    return _like(name + "like")([size], {}) or make(name, size)
+
+
 def _full_like(args: list[Node], kwargs: dict[str, Node]) -> Node | None:
+    """`full_like(x, 1)` is `ones_like(x)`."""
     fill = args[1] if len(args) > 1 else kwargs.get("fill_value")
     if args and fill is not None and fill.value in (0, 1):
         return make("oneslike" if fill.value else "zeroslike", args[0])
@@ -121,7 +131,7 @@ RULES: dict[str, Callable] = {
     "rand": _like("randlike"),
     "ones": _like("oneslike"),
     "zeros": _like("zeroslike"),
-    "full_like": _full_like,
+    "full": _full,
     "fulllike": _full_like,
     "normal": _normal,
     "log": _log,

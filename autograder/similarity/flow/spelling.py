@@ -7,7 +7,6 @@ already makes one of most of them.
 # Another name of the same operation.
 ALIASES = {
     "absolute": "abs",
-    "axis": "dim",
     "bceloss": "binarycrossentropy",
     "bcewithlogitsloss": "binarycrossentropywithlogits",
     "clampmin": "clamp",
@@ -21,7 +20,6 @@ ALIASES = {
     "l1loss": "l1",
     "multiply": "mul",
     "mseloss": "mse",
-    "mse_loss": "mse",
     "negative": "neg",
     "permute": "transpose",
     "smoothl1loss": "smoothl1",
@@ -30,6 +28,8 @@ ALIASES = {
     "view": "reshape",
     "viewas": "reshapeas",
 }
+# Another name of the same setting.
+SETTINGS = {"axis": "dim", "keepdims": "keepdim"}
 # Modules without weights: `nn.ReLU()(x)` is `F.relu(x)`.
 ACTIVATIONS = frozenset(
     [

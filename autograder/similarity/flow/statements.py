@@ -52,6 +52,10 @@ class Walker(Expressions):
         elif kind in (ast.Import, ast.ImportFrom):
             for alias in s.names:
                 name = (alias.asname or alias.name).split(".")[0]
+                helper = self.env.get(alias.name)
+                if isinstance(helper, Closure):  # from a file of the student's own
+                    self.env[name] = helper
+                    continue
                 self.env[name] = make(
                     "api:" + (alias.name.split(".")[-1] if alias.asname or kind is ast.ImportFrom else name)
                 )

@@ -32,13 +32,14 @@ from autograder.similarity.report.words import (
     shortened,
     year_name,
 )
+from code_analyze.summary import visible
 
 _MOST_ROWS = 1000  # of one table; what is below the rule is never left out
 _MOST_OF_ONE = 20  # references, remarks or edits of one student
 _MOST_CHARACTERS = 300  # of one of them
 
 _VIEWS_IN_WORDS = {
-    "text": "lines and comments as they were typed",
+    "text": "statements and comments as they were typed",
     "tokens": "runs of tokens, whatever the names",
     "statements": "whole statements, in any order",
     "flow": "what is computed from what",
@@ -67,6 +68,7 @@ def index_page(comparison: Comparison, works: Mapping[WorkKey, Work], pages: Pag
         "beside": ("Beside other tools", _beside(comparison, pages)),
         "references": ("References and partners", _references(comparison, works)),
         "outside": ("Edits outside the blocks", _outside(comparison, works)),
+        "files": ("Files of their own", _own_files(comparison, works)),
         "remarks": ("Remarks", _remarks(comparison, works)),
         "made": ("How this was made", _made(comparison)),
     }
@@ -88,7 +90,7 @@ def index_page(comparison: Comparison, works: Mapping[WorkKey, Work], pages: Pag
 
 def all_blocks(comparison: Comparison, works: Mapping[WorkKey, Work]) -> list[BlockKey]:
     """Every block that anything is said about, sorted: the columns of all strips."""
-    found = {block for work in works.values() for block in work.blocks}
+    found = {block for work in works.values() for block in work.pieces}
     for pair in (*comparison.pairs, *comparison.declared):
         found.update(score.block for score in pair.blocks)
         found.update(match.block for match in pair.matches)
@@ -100,7 +102,7 @@ def block_titles(works: Mapping[WorkKey, Work]) -> dict[BlockKey, str]:
     """The scaffold's titles of the blocks."""
     titles: dict[BlockKey, str] = {}
     for key in sorted(works):
-        for block, text in works[key].blocks.items():
+        for block, text in works[key].pieces.items():
             if text.title:
                 titles.setdefault(block, text.title)
     return titles
@@ -327,6 +329,22 @@ def _outside(comparison: Comparison, works: Mapping[WorkKey, Work]) -> str:
         number = f'<td class=number data-value="{lines}">{lines:,}</td>'
         rows.append(f"<tr><td>{label(key)}</td>{number}<td>{_few(texts, 5)}</td></tr>")
     return _folded(["student", "lines", "where, and the first line of it"], rows, "student")
+
+
+def _own_files(comparison: Comparison, works: Mapping[WorkKey, Work]) -> str:
+    rows = []
+    for key in comparison.works:
+        own = works[key].own if key in works else {}
+        if own:
+            texts = [
+                f"{shortened(visible(name), 200)}: {counted(sum(bool(line.strip()) for line in text.split(chr(10))), 'line')}"
+                for name, text in own.items()
+            ]
+            rows.append(f'<tr><td>{label(key)}</td><td class=number data-value="{len(own)}">{len(own):,}</td>')
+            rows[-1] += f"<td>{_few(texts)}</td></tr>"
+    return _folded(
+        ["student", "files", "which, and the lines in them that are none of the scaffold's"], rows, "student"
+    )
 
 
 def _first(lines: Sequence[str]) -> str:

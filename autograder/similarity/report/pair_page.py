@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from autograder.page import SORTING, escape, page
-from autograder.similarity.model import VIEWS, BlockKey, BlockText, Match, OutsideEdit, OwnShare, Pair, Work, WorkKey
+from autograder.similarity.model import (
+    ELSEWHERE,
+    VIEWS,
+    BlockKey,
+    BlockText,
+    Match,
+    OutsideEdit,
+    OwnShare,
+    Pair,
+    Work,
+    WorkKey,
+)
 from autograder.similarity.report import heat
 from autograder.similarity.report.index import in_others, marks
 from autograder.similarity.report.style import LINKS, STYLE
@@ -21,6 +32,7 @@ from autograder.similarity.report.words import (
     shortened,
     split_lines,
 )
+from code_analyze.summary import visible
 
 _COLOURS = 6  # classes c0 to c5 of the style
 _OPEN_MATCHES, _MOST_MATCHES = 6, 30  # shown of one block
@@ -209,14 +221,19 @@ def _student(work: Work, own: OwnShare | None, name: str) -> str:
     if work.partners:
         parts.append(f"<p>Names as partners: {escape(', '.join(work.partners[:20])[:300])}</p>")
     references = [f"{escape(block_name(block))}: {shortened(text, 300)}" for block, text in work.references]
-    parts += [_items("References", references), _items("Remarks", [shortened(text, 300) for text in work.remarks])]
+    own = [shortened(name, 200) for name in map(visible, work.own)]
+    parts += [
+        _items("Files of the student's own", own),
+        _items("References", references),
+        _items("Remarks", [shortened(text, 300) for text in work.remarks]),
+    ]
     if work.outside:
         edits = "".join(map(_edit, work.outside[:_MOST_EDITS]))
         rest = len(work.outside) - _MOST_EDITS
         more = f"<p>and {rest:,} more</p>" if rest > 0 else ""
         places = counted(len(work.outside), "place")
         parts.append(f"<details><summary>Edits outside the blocks: {places}</summary>{edits}{more}</details>")
-    if len(parts) == 3 and not any(parts[1:]):
+    if len(parts) == 4 and not any(parts[1:]):
         parts.append("<p>Nothing more is known.</p>")
     return f"<section>{''.join(parts)}</section>"
 
@@ -332,7 +349,9 @@ def _fitting(work: Work, block: BlockKey, owners: Mapping[int, int], budget: Bud
     """Choose the lines of one side that the page has room for; the other side is left as much."""
     if not work.blocks:
         return Code(instead="Of this hand-in only fingerprints are kept: what both share is known, its text is not.")
-    text = work.blocks.get(block)
+    text = work.pieces.get(block)
+    if text is None and block == ELSEWHERE:
+        return Code(instead="There is no code in files of the student's own, nor outside the blocks.")
     if text is None:
         return Code(instead="This block is not in the hand-in.")
     lines = split_lines(text.text)

@@ -4,7 +4,7 @@ import math
 import re
 
 from autograder.page import escape
-from autograder.similarity.model import THIS_YEAR, BlockKey, WorkKey
+from autograder.similarity.model import ELSEWHERE, THIS_YEAR, BlockKey, WorkKey
 from code_analyze.summary import visible
 
 CAUTION = (
@@ -61,7 +61,7 @@ def in_lines(lines: tuple[int, int]) -> str:
 
 def block_name(key: BlockKey) -> str:
     """ "VAE/model.py, block 2"."""
-    return f"{key.file}, block {key.number}"
+    return key.file if key == ELSEWHERE else f"{key.file}, block {key.number}"
 
 
 def year_name(year: str) -> str:
