@@ -39,7 +39,11 @@ def main() -> None:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with record.part("training", project):
-            state = train(project, pixels, int(seed), int(steps))
+            try:
+                state = train(project, pixels, int(seed), int(steps))
+            except Diverged:
+                record.fact("diverged", True)
+                raise
             record.fact("names", list(state))
             for number, values in enumerate(state.values()):
                 record.array(str(number), values)
@@ -57,7 +61,7 @@ def train(project: Project, pixels: Tensor, seed: int, steps: int) -> Mapping[st
     Returns:
         the state of the model that images are drawn from.
     Raises:
-        CourseError: the losses are NaN or infinite.
+        Diverged: the losses are NaN or infinite.
         Exception: whatever the student's code raises.
     """
     plan, num_channels = PLANS[project.name], pixels.shape[1]
@@ -74,9 +78,14 @@ def train(project: Project, pixels: Tensor, seed: int, steps: int) -> Mapping[st
     except RuntimeError as error:
         if not is_about_probabilities(error):
             raise
-        # With its traceback, for the line of the student's that it came from.
-        raise CourseError(NO_PROBABILITIES).with_traceback(error.__traceback__) from None
+        # What is wrong with the code itself shows at the first step. With its traceback, for the student's line.
+        kind = Diverged if run.has_stepped else CourseError
+        raise kind(NO_PROBABILITIES).with_traceback(error.__traceback__) from None
     return model.state_dict()
+
+
+class Diverged(CourseError):
+    """Numbers that were finite at first no longer are. Whatever a student's code raises itself is something else."""
 
 
 class QuietRun(Run):
@@ -93,6 +102,7 @@ class QuietRun(Run):
         plan = PLANS[name]
         args.latent_dim, args.batch_size, args.learning_rate = plan.latent_dim, plan.batch_size, plan.learning_rate
         super().__init__(name, args)
+        self.has_stepped = False
 
     def restore(self) -> int:
         """There is no checkpoint."""
@@ -103,14 +113,18 @@ class QuietRun(Run):
         speed.keep_freed_memory()
         for step in range(1, num_steps + 1):
             yield step, batches[step]
+            self.has_stepped = True
 
     def log_scalars(self, step: int, values: Mapping[str, Tensor | float]) -> None:
         """No curves, but training that has diverged is stopped.
 
         Raises:
-            CourseError: a value is NaN or infinite.
+            Diverged: a value is NaN or infinite.
         """
-        finite_numbers(step, values)
+        try:
+            finite_numbers(step, values)
+        except CourseError as error:
+            raise Diverged(str(error)) from None
 
     def log_images(self, step: int, name: str, images: Tensor, value_range: tuple[float, float]) -> None:
         """No pictures."""
