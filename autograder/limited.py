@@ -59,13 +59,13 @@ class Helpers:
         self._busy: set[_Helper] = set()
         atexit.register(self.end)
 
-    def call(self, function: Callable[..., Any], *arguments: Any, limits: Limits = USUAL) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any, limits: Limits | None = None) -> Any:
         """Call a function in one of the processes.
 
         Args:
             function: one that can be imported by its name; it must not depend on what this process has done before.
             arguments: of any types that can be pickled; paths must be absolute.
-            limits: what the call may use.
+            limits: what the call may use; USUAL where nothing is said.
         Returns:
             what the function returns.
         Raises:
@@ -75,7 +75,7 @@ class Helpers:
         helper = self._take()
         is_over = False
         try:
-            is_result, answer = helper.ask(function, arguments, limits)
+            is_result, answer = helper.ask(function, arguments, limits or USUAL)
             is_over = True
         finally:  # an interrupt, too, leaves a process behind that is still busy
             self._give_back(helper, is_over)
