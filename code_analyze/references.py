@@ -5,9 +5,10 @@ import re
 from code_analyze.source import Comment, find_comments
 
 _LINK = re.compile(r"https?://\S+")
-_PERSON = re.compile(r"name\s*[:：]\s*\S.*?[\s,;，；]\s*student\s+id\s*[:：]\s*\S.*", re.IGNORECASE)
+_PERSON = re.compile(r"name ?[:：] ?\S.*?[ ,;，；] ?student id ?[:：] ?\S.*", re.IGNORECASE)  # of words with one blank
 _REFERENCE = re.compile(r"#+\s*reference\s*[:：]\s*(.*)", re.IGNORECASE)
 _ALMOST = re.compile(r"#.*?(?:\bref(?:s|erences?)?\s*[:：]|\bstudent\s*(?:id|number)\b)", re.IGNORECASE)
+_RELATED_WORD = re.compile(r"\bref(?:s|erences?)?\b|\bstudent", re.IGNORECASE)
 _BARE_LINK = re.compile(r"#.*(?:https?://|\bgithub\.com\b)", re.IGNORECASE)
 
 FORM = "'# Reference: https://…' or '# Reference: Name: … Student ID: …', straight after '# TODO START'"
@@ -22,7 +23,7 @@ def valid_reference(comment: Comment) -> str | None:
 
 def find_references(source: str) -> list[Comment]:
     """Find the comments of a Python file that are references or were meant as one, wherever they stand."""
-    if not _ALMOST.search(source):
+    if not _RELATED_WORD.search(source):
         return []
     return [comment for comment in find_comments(source) if _ALMOST.match(comment.text)]
 
