@@ -46,7 +46,7 @@ _KINDS = (
     (0, b"%PDF", "a PDF"),
     (0, b"\xd0\xcf\x11\xe0", "an old Office document"),
 )
-_HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|\?xml)", re.IGNORECASE)
+_HTML = re.compile(rb"(?:\s*\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|\?xml)", re.IGNORECASE)
 
 
 class ArchiveError(Exception):

@@ -23,8 +23,11 @@ from autograder.tables import CONNECTED, CONVOLUTION, NORM, SEEN, TRANSPOSED, US
 
 MOST_LAYERS = 200
 LARGEST_NUMBER = 10**6  # that a fact may hold: a size, a count
+LARGEST_KERNEL = 32  # on a side; so large are the assignment's images
 MOST_WEIGHTS = 10**7  # of one layer
-MOST_PRODUCTS = 4 * 10**9  # that it is worth to find out what a layer gives; of the assignment's largest it is 4e7
+MOST_UNFOLDED = 3 * 10**7  # numbers that a convolution is computed from, 240 MB; of the assignment's largest it is 7e5
+MOST_WORK = 2 * 10**9  # products, that it is worth to find out what all layers of a run give; the assignment's take 6e7
+DRAWN, UNFOLDED = 20, 5  # what it takes to draw a weight, or to unfold a number, in products
 TOLERANCE = 5e-3  # of what a layer gives, relative to the largest number; some students compute in half precision
 
 OTHER_FORM = Failure("WrongAnswer", "what was seen of it has another form than it should have")
@@ -116,6 +119,7 @@ def _is_small(value: object) -> bool:
 
 
 def _is_layer(layer: object) -> bool:
+    """Whether this has a layer's form, whether or not there can be such a layer."""
     if not isinstance(layer, dict) or not isinstance(layer.get("key"), str) or not isinstance(layer.get("ran"), bool):
         return False
     numbers = [layer.get(what) for what in ("inputs", "outputs")]
@@ -125,12 +129,13 @@ def _is_layer(layer: object) -> bool:
             return False
         numbers += [number for one in geometry for number in one]
     elif layer.get("kind") == NORM:
-        numbers += [layer.get(what) for what in ("learns", "keeps statistics")]
+        if not all(isinstance(layer.get(what), bool) for what in ("learns", "keeps statistics")):
+            return False
         if not all(isinstance(layer.get(what), float) for what in ("eps", "momentum")):
             return False
     elif layer.get("kind") != CONNECTED:
         return False
-    return all(isinstance(number, int) and _is_small(number) for number in numbers)
+    return all(type(number) is int and _is_small(number) for number in numbers)
 
 
 def _has_form(name: str, values: np.ndarray, reference: np.ndarray | None) -> bool:
@@ -205,35 +210,75 @@ _OTHER_JUDGES = {"vae_reparameterize": _judge_samples, "vae_losses": _judge_loss
 
 def _judged(probe: str, name: str, layers: list[dict], arrays: Mapping[str, np.ndarray], seed: int) -> Iterator[dict]:
     """Give a run's layers, and for each, as SEEN, whether it was seen to compute what it says."""
-    run, believed = name.partition(".")[0], 0
+    run, believed, left = name.partition(".")[0], 0, MOST_WORK
     for index, layer in enumerate(layers):
         taken, given = (arrays.get(f"{name}.{index}.{what}") for what in ("taken", "given"))
         is_noted = run in _FULLY_NOTED[probe] or (run in _NOTED[probe] and layer["kind"] == CONNECTED)
         if not is_noted:
             seen = True
         elif layer["ran"]:
-            seen = taken is not None and given is not None and _computes(layer, taken, given, seed, index)
+            work = math.inf if taken is None or given is None else _work(layer, taken.shape, given.shape)
+            seen = work <= left and _computes(layer, taken, given, seed, index)
+            left -= work if work <= left else 0
         else:  # it could not take what a layer before it gave
             seen = believed > 0
         believed += seen and layer["ran"]
         yield {**layer, SEEN: seen}
 
 
+def _work(layer: dict, taken: tuple[int, ...], given: tuple[int, ...]) -> float:
+    """How many products it takes to find out what a layer gives; infinitely many where there can't be such a layer.
+
+    Args:
+        taken, given: the shapes of what went in and what came out.
+    """
+    if taken[0] != given[0] or taken[0] < 2 or min(*taken, *given) < 1:
+        return math.inf
+    if layer["kind"] == NORM:
+        return math.prod(taken) if taken == given else math.inf
+    if not _is_possible(layer) or given != _given_shape(layer, taken):
+        return math.inf
+    num_weights = math.prod(_weight_shape(layer))
+    # A product for each weight at each place, on the larger of the two sides.
+    places = max(math.prod(given) // layer["outputs"], math.prod(taken) // layer["inputs"])
+    unfolded = 0
+    if layer["kind"] != CONNECTED:
+        unfolded = places * math.prod(layer["kernel"]) * max(layer["inputs"], layer["outputs"])
+    if num_weights > MOST_WEIGHTS or unfolded > MOST_UNFOLDED:
+        return math.inf
+    return places * num_weights + DRAWN * num_weights + UNFOLDED * unfolded
+
+
+def _is_possible(layer: dict) -> bool:
+    """Whether there can be such a layer, one that isn't a normalisation."""
+    if min(layer["inputs"], layer["outputs"]) < 1:
+        return False
+    if layer["kind"] == CONNECTED:
+        return True
+    (groups,) = layer["groups"] if len(layer["groups"]) == 1 else (0,)
+    return (
+        all(len(layer[what]) == 2 for what in _OF_BOTH_SIDES)
+        and min(*layer["kernel"], *layer["stride"], *layer["dilation"], groups) >= 1
+        and max(layer["kernel"]) <= LARGEST_KERNEL
+        and layer["inputs"] % groups == layer["outputs"] % groups == 0
+    )
+
+
+@np.errstate(all="ignore")  # numbers may be as large as any
 def _computes(layer: dict, taken: np.ndarray, given: np.ndarray, seed: int, index: int) -> bool:
-    """Whether a layer with the drawn weights gives this; seen from what tells two instances apart, without a bias."""
+    """Whether a layer with the drawn weights gives this; seen from what tells two instances apart, without a bias.
+
+    Args:
+        layer: one that is possible.
+        taken, given: what went in and what came out, of shapes that go together.
+    """
     import torch
 
-    if len(taken) != len(given) or len(taken) < 2 or not (np.isfinite(taken).all() and np.isfinite(given).all()):
+    if not (np.isfinite(taken).all() and np.isfinite(given).all()):
         return False
     if layer["kind"] == NORM:
         return _is_normed(taken, given)
-    shape = _weight_shape(layer)
-    num_weights = math.prod(shape)
-    if given.shape != _given_shape(layer, taken.shape) or num_weights > MOST_WEIGHTS:
-        return False
-    if given.size * num_weights / layer["outputs"] > MOST_PRODUCTS:
-        return False
-    weight = torch.from_numpy(drawn_weights(seed, index, shape, layer["outputs"])).double()
+    weight = torch.from_numpy(drawn_weights(seed, index, _weight_shape(layer), layer["outputs"])).double()
     apart = torch.from_numpy(np.diff(taken.astype(np.float64), axis=0))
     try:
         with torch.no_grad():
@@ -247,22 +292,19 @@ def _computes(layer: dict, taken: np.ndarray, given: np.ndarray, seed: int, inde
 def _weight_shape(layer: dict) -> tuple[int, ...]:
     if layer["kind"] == CONNECTED:
         return layer["inputs"], layer["outputs"]
-    groups = max(layer["groups"][0], 1)
     one, other = (layer["inputs"], layer["outputs"])[:: 1 if layer["kind"] == TRANSPOSED else -1]
-    return one, other // groups, *layer["kernel"]
+    return one, other // layer["groups"][0], *layer["kernel"]
 
 
 def _given_shape(layer: dict, taken: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape of what a layer gives, None where it can't take what it is given."""
+    """The shape of what a possible layer gives, None where it can't take what it is given."""
     if layer["kind"] == CONNECTED:
         return (*taken[:-1], layer["outputs"]) if taken[-1] == layer["inputs"] else None
-    if len(taken) != 4 or taken[1] != layer["inputs"] or not all(len(layer[what]) == 2 for what in _OF_BOTH_SIDES):
+    if len(taken) != 4 or taken[1] != layer["inputs"]:
         return None
     sizes = []
     for side, size in enumerate(taken[2:]):
         kernel, stride, padding, output_padding, dilation = (layer[what][side] for what in _OF_BOTH_SIDES)
-        if stride == 0:
-            return None
         reach = dilation * (kernel - 1) + 1
         if layer["kind"] == CONVOLUTION:
             sizes.append((size + 2 * padding - reach) // stride + 1)
@@ -287,8 +329,6 @@ def _run(layer: dict, taken, weight):
 
 def _is_normed(taken: np.ndarray, given: np.ndarray) -> bool:
     """Whether each channel of one array is a multiple of the other's, shifted."""
-    if taken.shape != given.shape or taken.shape[1] > LARGEST_NUMBER:
-        return False
     one, other = (
         np.moveaxis(values.astype(np.float64), 1, 0).reshape(values.shape[1], -1) for values in (taken, given)
     )

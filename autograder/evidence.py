@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autograder import limited
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_json
 from coursekit.files import write_atomically
 
@@ -21,6 +22,7 @@ ALL_PROBES = VAE_PROBES + GAN_PROBES
 NUMBERS = ArraySpec(None, ("float32", "float64"), finite=False)
 TEXT_LENGTH = 400  # characters of any text that a probe gives
 MOST_BLOCKS = 99  # in a file
+MOST_FAILURES = 100  # of one probe; of the reference's parts there are a dozen
 HINTED_LENGTH = 200  # likewise, where a hint says more
 ENDED = "ended.json"
 REFERENCE = "reference"  # the folder of what was seen of the reference solution
@@ -66,7 +68,7 @@ class Failure:
         if self.type == "NotImplementedError" and self.message.startswith("TODO: "):
             return self.message.removeprefix("TODO: ")
         at = f"{self.where}{f' (block {self.block})' if self.block else ''}: " if self.where else ""
-        if self.type in ("WrongAnswer", "CourseError"):
+        if self.type in ("WrongAnswer", "CourseError", "Diverged"):
             return at + self.message
         if self.type == "NotCarried":
             return f"weights can't be put into your network, so that a TA has to look: {self.message}"
@@ -184,6 +186,16 @@ def load(folder: Path, probes: Iterable[str] = ALL_PROBES) -> Evidence:
     return Evidence(folder, {probe: _read(folder / probe, probe) for probe in probes if (folder / probe).is_dir()})
 
 
+def load_apart(folder: Path, probes: Iterable[str] = ALL_PROBES) -> Evidence:
+    """Read evidence as `load` does, in a process with limits; beyond them, it is a failure of each of the probes."""
+    probes = tuple(probes)
+    try:
+        return limited.call(load, folder.absolute(), probes)
+    except limited.LimitError as error:
+        failure = Failure("Ended", f"its results could not be read: {error}")
+        return Evidence(folder, {probe: Findings(probe, failures={"ended": failure}) for probe in probes})
+
+
 def _read(folder: Path, probe: str) -> Findings:
     ended = folder / ENDED
     stopped = json.loads(ended.read_text(encoding="utf-8")) if ended.is_file() else "nothing is known of how it ended"
@@ -192,6 +204,8 @@ def _read(folder: Path, probe: str) -> Findings:
     try:
         said = read_json(facts_file.read_bytes())
         arrays = read_any_arrays(arrays_file.read_bytes(), NUMBERS)
+        if len(said["failures"]) > MOST_FAILURES:
+            raise EvidenceError("there are more failures than parts of a probe")
         failures |= {str(part): read_failure(one) for part, one in said["failures"].items()}
         facts = {str(name): value for name, value in said["facts"].items()}
     except FileNotFoundError:

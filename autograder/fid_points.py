@@ -12,7 +12,7 @@ from autograder.course import Course
 from autograder.grades import CheckResult
 from autograder.training import Trained, chosen_extractor, real_images
 from coursekit.data import ImageSet
-from coursekit.errors import DIVERGED, CourseError
+from coursekit.errors import CourseError
 from coursekit.evaluation import generated_features, measure_floor, training_side
 from coursekit.fid import distance_to
 
@@ -44,6 +44,7 @@ class Score:
         floor: the distance between validation and training images, below which no model can be expected to come; None
             where there is no FID.
         floor_images: how many of them there are on each side.
+        diverged: whether training left the finite numbers.
     """
 
     seed: int
@@ -53,6 +54,7 @@ class Score:
     images: int = 0
     floor: float | None = None
     floor_images: int = 0
+    diverged: bool = False
 
 
 def score(trained: Trained, project: str, course: Course) -> Score:
@@ -66,7 +68,7 @@ def score(trained: Trained, project: str, course: Course) -> Score:
         CourseError: the data set or the extractor isn't there.
     """
     if trained.samples is None:
-        return Score(trained.seed, None, trained.stopped)
+        return Score(trained.seed, None, trained.stopped, diverged=trained.diverged)
     images, extractor, count = real_images(course), chosen_extractor(course), len(trained.samples)
     known = _digests_of_training_images(images)
     copied = sum(_digest(image) in known for image in trained.samples)
@@ -94,7 +96,7 @@ def is_borderline(scores: Sequence[Score], project: str, course: Course) -> bool
         return False
     best = _best(scores)
     if best is None:
-        return any(DIVERGED in one.stopped for one in scores)
+        return any(one.diverged for one in scores)
     edges = [factor * course.fid.threshold(project) for factor, _ in course.fid.bands]
     if best.fid < edges[0]:
         return False

@@ -1,9 +1,7 @@
 """A folder of hand-ins → a gradebook: taking in, running what was handed in, judging, training where that is needed."""
 
-import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +15,9 @@ from autograder.evidence import ALL_PROBES, GAN_PROBES, REFERENCE, VAE_PROBES
 from autograder.gradebook import write_gradebook
 from autograder.grades import GRADED, CheckResult, Grade
 from autograder.intake import Submission, take_in
-from autograder.judge import JudgeError, Verdict, judge
+from autograder.judge import JudgeError, Verdict
+from autograder.judges import Judges
+from autograder.limited import LimitError
 from autograder.probing import KIT_SEEN, inputs_by_probe, read_codes
 from autograder.scaffold import build_scaffold
 from autograder.sources import HandIn
@@ -174,38 +174,23 @@ def _gather(
 
 def _judge(store: Store, rows: Sequence[_Row], course: Course, jobs: int) -> None:
     """Judge all evidence; the reference's first, which must be right."""
-    wanted = [row for row in rows if not row.fault]
-    judges = _judges(jobs)
-    try:
-        first = judges.submit(judge, store.evidence, REFERENCE, PROJECTS).result()
+    with Judges(jobs) as judges:
+        try:
+            first = judges.submit(store.evidence, REFERENCE, PROJECTS).result()
+        except (JudgeError, LimitError) as error:
+            raise CourseError(f"the graders fail on the reference solution: {error}") from error
         _check_points(first, course)
-        pending = {judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects): row for row in wanted}
+        pending = {
+            judges.submit(store.evidence, f"{STUDENTS}/{row.name}", row.projects): row for row in rows if not row.fault
+        }
         for future in _as_completed(pending, "judging", total=len(pending)):
             row = pending.pop(future)
             try:
                 row.verdicts = future.result()
-            except BrokenProcessPool:
-                _judge_alone(store, row)
             except JudgeError as error:
                 row.fault = f"not graded, a fault of the graders: {error}"
-    except JudgeError as error:
-        raise CourseError(f"the graders fail on the reference solution: {error}") from error
-    finally:
-        judges.shutdown(wait=False, cancel_futures=True)
-
-
-def _judge_alone(store: Store, row: _Row) -> None:
-    """Judge one submission in a process that no other can take along."""
-    with _judges(1) as judges:
-        try:
-            row.verdicts = judges.submit(judge, store.evidence, f"{STUDENTS}/{row.name}", row.projects).result()
-        except (BrokenProcessPool, JudgeError) as error:
-            row.fault = f"not graded, a fault of the graders: {error}"
-
-
-def _judges(jobs: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: this process has threads.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+            except LimitError as error:
+                row.fault = f"not graded: what its code left could not be judged: {error}"
 
 
 def _check_points(verdicts: Sequence[Verdict], course: Course) -> None:
@@ -279,7 +264,7 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
 
 def _what_stops_a_step(store: Store, row: _Row, project: str) -> str:
     """What keeps one step from coming to its end, a clause, "" where nothing does: code that can't is not trained."""
-    seen = evidence.load(store.evidence / STUDENTS / row.name, PROBES[project])
+    seen = evidence.load_apart(store.evidence / STUDENTS / row.name, PROBES[project])
     for probe in PROBES[project]:
         for part in ("ended", "probe", "step"):
             if part in seen[probe].failures:
@@ -343,8 +328,6 @@ def _remarks(row: _Row) -> Iterator[str]:
     analysis = submission.analysis
     if analysis is None:
         return
-    if submission.summary == "missing":
-        yield f"{SUMMARY} is missing"
     yield from (f"code checking: {visible(problem)}" for problem in analysis.problems())
     if analysis.content["own_code"]["is_enough"] is False:
         yield f"less than {100 * OWN_SHARE[0] // OWN_SHARE[1]} % of the code is the student's own, by its references"

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +39,6 @@ class Verdict:
     message: str
 
 
-CPU_S = 120  # a hundred times what judging takes; more is a submission's doing
-
-
 class JudgeError(Exception):
     """The graders themselves failed. The message is one line."""
 
@@ -62,7 +58,6 @@ def judge(evidence: Path, name: str, projects: Sequence[str]) -> list[Verdict]:
     import torch  # one check takes the gradients of players of ours
 
     torch.set_num_threads(1)
-    _limit()
     off = [option for plugin in _LEFT_OUT for option in ("-p", f"no:{plugin}")]
     settings = ["-o", "addopts=", "-o", "filterwarnings=", "--rootdir", str(GRADERS)]
     said = io.StringIO()
@@ -76,10 +71,3 @@ def judge(evidence: Path, name: str, projects: Sequence[str]) -> list[Verdict]:
             raise JudgeError(f"pytest ended with {status!r}: {last[0]}")
         rows = json.loads(results.read_text(encoding="utf-8"))
     return [Verdict(row["id"], row["title"], row["passed"], row["blocks_fid"], row["message"]) for row in rows]
-
-
-def _limit() -> None:
-    """Let this process be killed where this judgement takes too long."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime) + CPU_S
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 # What each line may begin with where code is quoted: in a comment, a diff, a list, a Python session ...
 _MARK = re.compile(r"^\s*(?:>>>|\.\.\.|#|[>|*+-]+)")
-_LINE_NUMBER = re.compile(r"^\s*#?\s*\d+\s*[.:|)+-]*(?=\s|$)")  # ... or in a listing
+_LINE_NUMBER = re.compile(r"^\s*(?:#\s*)?\d+\s*[.:|)+-]*(?=\s|$)")  # ... or in a listing
 _COMMENT = re.compile(r"#.*")
 _TOKEN = re.compile(
     r"""

@@ -16,7 +16,8 @@ _MOODLE = re.compile(r"(.+_\d+)_assignsubmission_file_?(.*)", re.DOTALL)
 # Canvas: "lovelaceada_LATE_12345_67890_2021012345-1", user, submission, the student's file name, and which attempt.
 _CANVAS = re.compile(r"([^_]+)_(LATE_)?(\d{3,})_(\d{3,})_(.+)", re.DOTALL)
 _CANVAS_ATTEMPT = re.compile(r"(.+)-(\d{1,3})", re.DOTALL)
-_COPY = re.compile(r"(.+?)(?:\s*\((\d{1,4})\)|[ _.-]+v(\d{1,4})|[ _-]+copy)", re.IGNORECASE | re.ASCII | re.DOTALL)
+_COPY = re.compile(r"(.+)(?:\((\d{1,4})\)|[ _.-]v(\d{1,4})|[ _-]copy)", re.IGNORECASE | re.ASCII | re.DOTALL)
+_BEFORE_COPY = " _.-"  # what may stand before such an ending, any number of times
 _LONG_NUMBER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{0,3}[0-9]{6,20}(?![A-Za-z0-9])")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST = 64
@@ -84,7 +85,7 @@ def _without_suffixes(name: str) -> str:
 def _without_copies(stem: str) -> tuple[str, tuple[int, int]]:
     version = copy = 0
     while match := _COPY.fullmatch(stem):
-        stem = match[1].rstrip()
+        stem = match[1].rstrip().rstrip("" if match[2] else _BEFORE_COPY).rstrip()
         copy = copy or int(match[2] or 0)
         version = version or int(match[3] or 0)
     return stem, (version, copy)

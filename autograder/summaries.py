@@ -1,20 +1,15 @@
-"""`summary.txt` made anew from what was handed in, in a process of its own: a student's file may cost any time."""
+"""`summary.txt` made anew from what was handed in, in another process: a student's file may cost any time."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
+from autograder import limited
+from autograder.limited import MB, Limits
 from code_analyze import analyze
 from coursekit.analysis import SUMMARY, Analysis
 
-CPU_S = 60
-WALL_S = 120
-MEMORY_BYTES = 2 * 10**9
-FILE_BYTES = 16 * 10**6  # of a summary; a good one has some 20 kB
+LIMITS = Limits(cpu_s=60, file_mb=16)
+FILE_BYTES = LIMITS.file_mb * MB  # of a summary; a good one has some 20 kB
 CONTENT = "summary.json"
 
 
@@ -34,30 +29,13 @@ def make_summary(codes: Path, scaffold: Path, out: Path) -> Analysis:
     """
     summary, content = (out / SUMMARY).absolute(), (out / CONTENT).absolute()
     flags = {"--target_dir": codes, "--origin_dir": scaffold, "--output_file": summary, "--json": content}
-    command = [sys.executable, "-I", "-S", str(Path(analyze.__file__).absolute())]
-    for flag, path in flags.items():
-        command += [flag, str(Path(path).absolute())]
-    process = subprocess.Popen(
-        command,
-        cwd="/",
-        env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=_limit,
-    )
+    arguments = [str(part) for flag, path in flags.items() for part in (flag, path.absolute())]
     try:
-        status = process.wait(WALL_S)
-    except subprocess.TimeoutExpired as error:
-        raise SummaryError(f"analyze.py was not over after {WALL_S} s") from error
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        status = limited.call(analyze.main, arguments, limits=LIMITS)
+    except limited.LimitError as error:
+        raise SummaryError(f"analyze.py was stopped: {error}; a file may be too large or too deep for it") from error
     if status not in (0, 1):
-        what = f"analyze.py was stopped by signal {-status}" if status < 0 else f"analyze.py ended with status {status}"
-        raise SummaryError(f"{what}; a file may be too large or too deep to be compared")
+        raise SummaryError(f"analyze.py ended with status {status}; the code may be too large for it")
     try:
         return Analysis(summary.read_bytes(), json.loads(content.read_bytes()))
     except (OSError, ValueError) as error:
@@ -71,12 +49,3 @@ def is_same_summary(theirs: bytes, ours: bytes) -> bool:
 
 def _lines(summary: bytes) -> list[bytes]:
     return summary.removeprefix(b"\xef\xbb\xbf").rstrip().replace(b"\r\n", b"\n").split(b"\n")
-
-
-def _limit() -> None:
-    import resource  # Windows has none, and only has to import this file
-
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,29 +1,27 @@
 """Training a student's model for its FID, and drawing images from it: two processes, and only the first sees data."""
 
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
+from autograder import limited
 from autograder.course import Course, Limits
-from autograder.evidence import read_failure
 from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, put_down, reason_given, sandbox_limits, what_stopped
 from autograder.sandbox import limits as sandbox
-from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_arrays, read_json
 from autograder.sandbox.limits import MB, Outcome
 from autograder.sandbox.run import PYTHON, run_in_sandbox
+from autograder.training_results import DRAWN, TRAINED, Stopped, Weights, read_images, read_weights
 from coursekit import extractors
 from coursekit.data import ImageSet, load_images
-from coursekit.errors import DIVERGED, CourseError
+from coursekit.errors import CourseError
 from coursekit.evaluation import protocol_count
 from coursekit.extractors import Extractor
-
-_WEIGHTS = ArraySpec(None, ("float32", "float64"), finite=False)
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,13 @@ class Trained:
         seed: of weights, batches and noise.
         stopped: what stopped it, a clause; "" where it came to its end.
         samples: (N, channels, height, width), uint8; None where it was stopped.
+        diverged: whether training left the finite numbers, which it may not do from another seed.
     """
 
     seed: int
     stopped: str
     samples: np.ndarray | None
-
-
-class _Stopped(Exception):
-    """The student's code came to no result; the message is a clause that says why."""
+    diverged: bool = False
 
 
 def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, unsafe: bool = False) -> Trained:
@@ -69,8 +65,8 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
         try:
             weights = _train(project, seed, folder, images, course, unsafe)
             samples = _sample(project, seed, folder, weights, (count, *images.train.shape[1:]), course.limits, unsafe)
-        except _Stopped as stopped:
-            return Trained(seed, str(stopped), None)
+        except Stopped as stopped:
+            return Trained(seed, stopped.reason, None, stopped.diverged)
     return Trained(seed, "", samples)
 
 
@@ -95,53 +91,41 @@ def chosen_extractor(course: Course) -> Extractor:
 _load, _choose = cache(load_images), cache(extractors.choose)
 
 
-def _train(
-    project: str, seed: int, codes: Path, images: ImageSet, course: Course, unsafe: bool
-) -> dict[str, np.ndarray]:
+def _train(project: str, seed: int, codes: Path, images: ImageSet, course: Course, unsafe: bool) -> Weights:
     """Train in a sandbox; gives the trained model's state."""
     limits = replace(course.limits, cpu_s=course.training.cpu_s, wall_s=course.training.wall_s)
     pixels = codes.with_name("images.npy")
     np.save(pixels, images.train.numpy())
     pixels.chmod(0o644)
     arguments = [project, str(seed), str(course.training.steps), "/in/codes", "/in/images.npy", "/out"]
-    inputs = {"codes": codes, "images.npy": pixels}
-    outcome = _run("train", arguments, inputs, ("weights.json", "weights.npz"), limits, unsafe)
-    facts = _facts(outcome, "weights.json")
-    try:
-        arrays = read_any_arrays(outcome.evidence["weights.npz"], _WEIGHTS, max_bytes=limits.file_mb * MB)
-        names = facts["names"]
-        if not isinstance(names, list) or set(map(type, names)) != {str} or set(arrays) != set(_numbers(names)):
-            raise EvidenceError("they have no names")
-    except (EvidenceError, KeyError) as error:
-        raise _Stopped(f"its trained weights can't be read: {_said(error)}") from error
-    if not all(np.isfinite(values).all() for values in arrays.values()):
-        raise _Stopped(f"its trained weights have NaN or infinity in them: {DIVERGED}")
-    return {name: arrays[number] for name, number in zip(names, _numbers(names), strict=True)}
+    outcome = _run("train", arguments, {"codes": codes, "images.npy": pixels}, TRAINED, limits, unsafe)
+    return _read(read_weights, outcome.evidence, limits.file_mb * MB)
 
 
 def _sample(
     project: str,
     seed: int,
     codes: Path,
-    weights: Mapping[str, np.ndarray],
+    weights: Weights,
     shape: tuple[int, ...],
     limits: Limits,
     unsafe: bool,
 ) -> np.ndarray:
     """Draw images of the shape (N, channels, height, width) in another sandbox."""
-    stream = io.BytesIO()
-    np.savez(stream, **dict(zip(_numbers(weights), weights.values(), strict=True)))
     arguments = [project, str(seed), str(shape[0]), "x".join(map(str, shape[1:]))]
     arguments += ["/in/codes", "/in/weights.npz", "/in/names.json", "/out"]
-    names = json.dumps(list(weights)).encode()
-    inputs = {"codes": codes, "weights.npz": stream.getvalue(), "names.json": names}
-    outcome = _run("sample", arguments, inputs, ("sampling.json", "images.npz"), limits, unsafe)
-    _facts(outcome, "sampling.json")
+    names = json.dumps(weights.names).encode()
+    inputs = {"codes": codes, "weights.npz": weights.arrays, "names.json": names}
+    outcome = _run("sample", arguments, inputs, DRAWN, limits, unsafe)
+    return _read(read_images, outcome.evidence, shape, limits.file_mb * MB)
+
+
+def _read(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Read what a program left, in a process with limits."""
     try:
-        expected = {"images": ArraySpec(shape, "uint8")}
-        return read_arrays(outcome.evidence["images.npz"], expected, max_bytes=limits.file_mb * MB)["images"]
-    except (EvidenceError, KeyError) as error:
-        raise _Stopped(f"the images that it drew can't be read: {_said(error)}") from error
+        return limited.call(function, *arguments)
+    except limited.LimitError as error:
+        raise Stopped(f"its results could not be read: {error}") from error
 
 
 def _run(
@@ -152,7 +136,7 @@ def _run(
     limits: Limits,
     unsafe: bool,
 ) -> Outcome:
-    """Run a program of autograder/probe; raises _Stopped where it comes to no good end."""
+    """Run a program of autograder/probe; raises Stopped where it comes to no good end."""
     outcome = run_in_sandbox(
         [PYTHON, "-m", f"autograder.probe.{program}", *arguments],
         inputs={**inputs, **KIT_SEEN},
@@ -164,27 +148,5 @@ def _run(
     if outcome.status == sandbox.SANDBOX_FAILED:
         raise CourseError(f"the sandbox failed: {reason_given(outcome)}")
     if stopped := what_stopped(outcome, limits):
-        raise _Stopped(stopped)
+        raise Stopped(stopped)
     return outcome
-
-
-def _facts(outcome: Outcome, name: str) -> Mapping[str, object]:
-    """What a program wrote down besides arrays; raises _Stopped with what stopped the student's code."""
-    try:
-        said = read_json(outcome.evidence[name])
-        failures = [read_failure(one) for one in said["failures"].values()]
-        facts = dict(said["facts"])
-    except (EvidenceError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _Stopped("it left no results") from error
-    if failures:
-        raise _Stopped(failures[0].sentence())
-    return facts
-
-
-def _numbers(names: list[str] | Mapping[str, object]) -> list[str]:
-    """What the arrays of these names are called in a file: any name could be one of np.savez's own."""
-    return [str(number) for number in range(len(names))]
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, EvidenceError) else "there are none"

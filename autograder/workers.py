@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from autograder import course
+from autograder import course, limited
 from autograder.evidence import Ran
 from autograder.probing import Prober, open_prober
 from coursekit.errors import CourseError
@@ -76,7 +76,9 @@ def workers(jobs: int, scheduler: str | None, limits: course.Limits, unsafe: boo
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        _PROBERS.end()  # and with it what still runs, so that the threads have nothing to wait for
+        # And with them what still runs, so that the threads have nothing to wait for.
+        _PROBERS.end()
+        limited.end()
         executor.shutdown()
 
 

@@ -16,7 +16,7 @@ LINE_LENGTH = 120  # columns, as in pyproject.toml
 
 # re.ASCII: without it "ſtart" and "ſTART" would match too.
 _MARKER = re.compile(r"[ \t\f]*#[ \t]*todo[ \t]+(start|end)[ \t]*", re.IGNORECASE | re.ASCII)
-_TITLE = re.compile(r"block\s+(\d+)\s*:\s*(.*)", re.IGNORECASE | re.ASCII)
+_TITLE = re.compile(r"block\s+(\d+)\s*:(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 
 
 class MarkerError(ValueError):
@@ -161,7 +161,7 @@ def _title(lines: list[str], comments: set[int], start: int, number: int, path: 
     while above in comments and not _marker(lines[above - 1]):
         text = lines[above - 1].strip().lstrip("#").strip()
         prefix = _TITLE.fullmatch(text)
-        words.append(prefix[2] if prefix else text)
+        words.append(prefix[2].strip() if prefix else text)
         if prefix and int(prefix[1]) != number:
             raise _error(path, above, f"the title says block {int(prefix[1])}, but this is block {number} of the file")
         if prefix:

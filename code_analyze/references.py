@@ -5,7 +5,7 @@ import re
 from code_analyze.source import Comment, find_comments
 
 _LINK = re.compile(r"https?://\S+")
-_PERSON = re.compile(r"name\s*[:：]\s*\S.*?[\s,;，；]\s*student\s+id\s*[:：]\s*\S.*", re.IGNORECASE)
+_PERSON = re.compile(r"name ?[:：] ?\S.*?[ ,;，；] ?student id ?[:：] ?\S.*", re.IGNORECASE)  # of words with one blank
 _REFERENCE = re.compile(r"#+\s*reference\s*[:：]\s*(.*)", re.IGNORECASE)
 _ALMOST = re.compile(r"#.*?(?:\bref(?:s|erences?)?\s*[:：]|\bstudent\s*(?:id|number)\b)", re.IGNORECASE)
 _RELATED_WORD = re.compile(r"\bref(?:s|erences?)?\b|\bstudent", re.IGNORECASE)

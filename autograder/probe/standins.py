@@ -8,8 +8,13 @@ from torch import Tensor
 from autograder.probe.plans import BETA1, HIDDEN_DIM, PLANS
 from coursekit import speed
 from coursekit.data import Batches, scale
+from coursekit.errors import CourseError
 from coursekit.flags import run_parser
 from coursekit.run import Run, finite_numbers
+
+
+class Diverged(CourseError):
+    """Numbers that were finite at first no longer are. Whatever a student's code raises itself is something else."""
 
 
 class QuietRun(Run):
@@ -29,6 +34,7 @@ class QuietRun(Run):
         if name == "GAN":
             args.beta1, args.generator_hidden_dim, args.discriminator_hidden_dim = BETA1, HIDDEN_DIM, HIDDEN_DIM
         super().__init__(name, args)
+        self.has_stepped = False
 
     def restore(self) -> int:
         """There is no checkpoint."""
@@ -39,14 +45,18 @@ class QuietRun(Run):
         speed.keep_freed_memory()
         for step in range(1, num_steps + 1):
             yield step, batches[step]
+            self.has_stepped = True
 
     def log_scalars(self, step: int, values: Mapping[str, Tensor | float]) -> None:
         """No curves, but training that has diverged is stopped.
 
         Raises:
-            CourseError: a value is NaN or infinite.
+            Diverged: a value is NaN or infinite.
         """
-        finite_numbers(step, values)
+        try:
+            finite_numbers(step, values)
+        except CourseError as error:
+            raise Diverged(str(error)) from None
 
     def log_images(self, step: int, name: str, images: Tensor, value_range: tuple[float, float]) -> None:
         """No pictures."""

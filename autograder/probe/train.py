@@ -18,7 +18,7 @@ from torch import Tensor
 from autograder.probe.plans import BETA1, HIDDEN_DIM, PLANS, make_model
 from autograder.probe.project import Project
 from autograder.probe.record import Record
-from autograder.probe.standins import QuietData, QuietRun
+from autograder.probe.standins import Diverged, QuietData, QuietRun
 from coursekit.errors import NO_PROBABILITIES, CourseError, is_about_probabilities
 
 WEIGHTS = "weights"
@@ -36,7 +36,11 @@ def main() -> None:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with record.part("training", project):
-            state = train(project, pixels, int(seed), int(steps))
+            try:
+                state = train(project, pixels, int(seed), int(steps))
+            except Diverged:
+                record.fact("diverged", True)
+                raise
             record.fact("names", list(state))
             for number, values in enumerate(state.values()):
                 record.array(str(number), values)
@@ -54,7 +58,7 @@ def train(project: Project, pixels: Tensor, seed: int, steps: int) -> Mapping[st
     Returns:
         the state of the model that images are drawn from.
     Raises:
-        CourseError: the losses are NaN or infinite.
+        Diverged: the losses are NaN or infinite.
         Exception: whatever the student's code raises.
     """
     plan, num_channels = PLANS[project.name], pixels.shape[1]
@@ -71,8 +75,9 @@ def train(project: Project, pixels: Tensor, seed: int, steps: int) -> Mapping[st
     except RuntimeError as error:
         if not is_about_probabilities(error):
             raise
-        # With its traceback, for the line of the student's that it came from.
-        raise CourseError(NO_PROBABILITIES).with_traceback(error.__traceback__) from None
+        # What is wrong with the code itself shows at the first step. With its traceback, for the student's line.
+        kind = Diverged if run.has_stepped else CourseError
+        raise kind(NO_PROBABILITIES).with_traceback(error.__traceback__) from None
     return model.state_dict()
 
 

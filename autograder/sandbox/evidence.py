@@ -23,6 +23,8 @@ _READ_HEADER = {
 }
 _COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what numpy writes
 _NUMBERS = "biuf"
+_STRUCTURE = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)  # each match has two bytes at most: nothing is read twice
+_MOST_DIGITS = 20  # of a whole number; making one of a text takes the square of its length
 
 
 class EvidenceError(Exception):
@@ -95,17 +97,13 @@ def read_json(data: bytes, *, max_bytes: int = 1 << 20, max_depth: int = 16) -> 
         max_bytes: how large it may be.
         max_depth: how deep lists and objects may be nested.
     Returns:
-        what it holds; all numbers are finite.
+        what it holds; all numbers are finite, and whole ones of 64 bits or little more.
     Raises:
-        EvidenceError: it is no JSON in UTF-8, too large or too deep, or an object has a key twice.
+        EvidenceError: it is no JSON in UTF-8, too large or too deep, a number is, or an object has a key twice.
     """
     if len(data) > max_bytes:
         raise EvidenceError(f"too large: {len(data):,} bytes where {max_bytes:,} are allowed")
-    # Counted before parsing: the parser goes down by recursion.
-    depth = deepest = 0
-    for bracket in re.findall(rb"[][{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data, flags=re.DOTALL)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
+    deepest = _depth(data)  # counted before parsing: the parser goes down by recursion
     if deepest > max_depth:
         raise EvidenceError(f"nested {deepest:,} deep where {max_depth} are allowed")
     try:
@@ -113,6 +111,7 @@ def read_json(data: bytes, *, max_bytes: int = 1 << 20, max_depth: int = 16) -> 
             data.decode("utf-8"),
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_whole,
             object_pairs_hook=_without_repetition,
         )
     except (ValueError, RecursionError) as error:
@@ -209,6 +208,19 @@ def _shown(name: str) -> str:
     return ascii(name)[:80]
 
 
+def _depth(data: bytes) -> int:
+    """How deep lists and objects are nested in a JSON text."""
+    depth = deepest = 0
+    is_text = False
+    for found in _STRUCTURE.findall(data):
+        if found == b'"':
+            is_text = not is_text
+        elif not is_text and len(found) == 1:
+            depth += 1 if found in b"[{" else -1
+            deepest = max(deepest, depth)
+    return deepest
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
@@ -220,7 +232,14 @@ def _finite(text: str) -> float:
     return value
 
 
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text[:20]}… is too large")
+    return int(text)
+
+
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(dict(pairs)) != len(pairs):
+    named = dict(pairs)
+    if len(named) != len(pairs):
         raise ValueError("a key is there twice")
-    return dict(pairs)
+    return named

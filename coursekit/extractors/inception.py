@@ -1,7 +1,7 @@
 """Inception-v3 as torch-fidelity has it: the 2,048 features of the 2015-12-05 network, which published FIDs use.
 
 The weights (91 MB) are looked for where torch.hub keeps its downloads, fetched there once where there is a network,
-or read from a file that the user names. Under their own file name they must have the sha256 that this name carries;
+or read from a file that the user names. Under their own file name they must have the sha256 of the published file;
 a file of another name is taken as it is, as long as it fits the network, and its hash tells the results apart.
 """
 
@@ -28,7 +28,7 @@ PROTOCOL_IMAGES = 3_000  # on each side: what a CPU gets through while a student
 BATCH_SIZE = 32
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 FILE_NAME = URL.rpartition("/")[2]
-HASH_PREFIX = "6726825d"  # of the file's sha256, as torch.hub writes it into the name
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SILENCE_LIMIT_S = 10  # how long a server may say nothing
 DOWNLOAD_LIMIT_S = 600
 CHUNK_BYTES = 1 << 16
@@ -93,14 +93,12 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise CourseError(f"could not read --inception_weights {path}: {error.strerror}") from error
     if path.name == FILE_NAME and not _genuine(content):
-        raise CourseError(
-            f"--inception_weights {path} is damaged (its sha256 does not start with {HASH_PREFIX}): fetch {URL} again"
-        )
+        raise CourseError(f"--inception_weights {path} is damaged (its sha256 is not {SHA256[:8]}…): fetch {URL} again")
     return content
 
 
 def _genuine(content: bytes) -> bool:
-    return hashlib.sha256(content).hexdigest().startswith(HASH_PREFIX)
+    return hashlib.sha256(content).hexdigest() == SHA256
 
 
 def _fetch() -> tuple[bytes, Path]:
@@ -148,7 +146,7 @@ def _download() -> bytes:
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _Unavailable("no network to fetch them") from error
     if not _genuine(content.getvalue()):
-        raise _Unavailable(f"the download came damaged (its sha256 does not start with {HASH_PREFIX})")
+        raise _Unavailable(f"the download came damaged (its sha256 is not {SHA256[:8]}…)")
     return content.getvalue()
 
 

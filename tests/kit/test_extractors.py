@@ -309,7 +309,21 @@ def test_a_named_file_of_something_else_is_an_error(tmp_path, monkeypatch, kind)
 def test_a_named_file_of_the_published_name_must_have_its_hash(tmp_path):
     path = tmp_path / inception.FILE_NAME
     path.write_bytes(b"half of it")
-    with pytest.raises(CourseError, match=r"is damaged \(its sha256 does not start with 6726825d\): fetch"):
+    with pytest.raises(CourseError, match=r"is damaged \(its sha256 is not 6726825d…\): fetch"):
+        extractors.choose("inception", path)
+
+
+def test_the_hash_is_the_one_that_the_published_name_begins():
+    assert len(inception.SHA256) == 64
+    assert inception.FILE_NAME.endswith(f"-{inception.SHA256[:8]}.pth")
+
+
+def test_a_file_with_the_first_digits_alone_is_damaged(tmp_path, monkeypatch):
+    path = tmp_path / inception.FILE_NAME
+    path.write_bytes(b"forged")
+    digest = hashlib.sha256(b"forged").hexdigest()
+    monkeypatch.setattr(inception, "SHA256", digest[:63] + ("0" if digest[63] != "0" else "1"))
+    with pytest.raises(CourseError, match="is damaged"):
         extractors.choose("inception", path)
 
 
@@ -338,7 +352,7 @@ def test_inception_weights_in_the_old_format_of_torch(random_inception, tmp_path
 
 
 def test_cached_inception_needs_no_network(random_inception, cache, monkeypatch, capfd):
-    monkeypatch.setattr(inception, "HASH_PREFIX", hashlib.sha256(random_inception.read_bytes()).hexdigest()[:8])
+    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(random_inception.read_bytes()).hexdigest())
     cache.mkdir(parents=True)
     cached = cache / inception.FILE_NAME
     cached.symlink_to(random_inception)
@@ -354,7 +368,7 @@ WEIGHTS = bytes(range(256)) * 2000
 @pytest.fixture
 def weights_hash(monkeypatch):
     digest = hashlib.sha256(WEIGHTS).hexdigest()
-    monkeypatch.setattr(inception, "HASH_PREFIX", digest[:8])
+    monkeypatch.setattr(inception, "SHA256", digest)
     return digest
 
 

@@ -526,13 +526,13 @@ def test_a_summary_is_compared_with_our_own(room, good):
 
 
 def test_code_that_costs_analyze_too_much_costs_nobody_else(room, good, monkeypatch):
-    monkeypatch.setattr(summaries, "WALL_S", 1.5)
+    monkeypatch.setattr(summaries, "LIMITS", replace(summaries.LIMITS, cpu_s=1))
     lines = b"".join(b"x%d = %d\n" % (i % 300, i % 7) for i in range(60_000))
     room.put("1000001.zip", zipped(good | {"codes/VAE/model.py": lines}))
     room.put("1000002.zip", pack(good))
     slow, other = room.take_in()
     assert (slow.status, slow.summary, slow.analysis) == ("ok", "unknown", None)
-    assert any("analyze.py was not over" in remark for remark in slow.remarks)
+    assert any("analyze.py was stopped: it took more than 1 s of" in remark for remark in slow.remarks)
     assert other.summary == "same"
 
 

@@ -204,7 +204,7 @@ def test_json_comes_back():
         (b'{"a": 1, "a": 2}', "no JSON"),
         (b"[" * 100_000, "nested 100,000 deep where 16 are allowed"),
         (b'{"a":' * 17 + b"1" + b"}" * 17, "nested 17 deep where 16 are allowed"),
-        (b'"' + b"\\" * 400_001 + b"[" * 500_000, "nested"),
+        (b'"' + b"\\" * 400_001 + b"[" * 500_000, "no JSON"),  # all of it one text without an end
         (b" " * 2_000_000, "too large: 2,000,000 bytes where 1,048,576 are allowed"),
     ],
 )

@@ -156,6 +156,23 @@ def test_training_that_comes_to_no_end(statements, reason):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("statements", "diverged"),
+    [
+        ("from coursekit.errors import DIVERGED, CourseError\nraise CourseError(DIVERGED)", False),
+        ("class Diverged(Exception): pass\nraise Diverged('loss is nan')", False),
+        ("self.model.decoder = self.model.decoder[:-1]\nnext(iter(self.run.steps(self.data.train, 2, 1)))", False),
+        ("self.run.log_scalars(10, {'loss': float('nan')})", True),
+        ("import torch\nfor one in self.model.parameters(): one.data.fill_(float('nan'))\nreturn", True),
+    ],
+)
+def test_divergence_is_what_the_kit_saw_and_no_words_of_a_student_s(statements, diverged):
+    trained = train(hostile(statements), "VAE", 0, course(steps=3), unsafe=not bubblewrap_works())
+    assert trained.samples is None
+    assert trained.diverged is diverged, trained.stopped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("statements", "reason"),
     [
         ("return z.new_zeros(len(z), 1, 28, 28)", "VAE.forward(z=z) returns should have shape (250, 1, 32, 32)"),
