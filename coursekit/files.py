@@ -1,10 +1,12 @@
 """Files that are there whole or not at all, and those that are nobody else's business."""
 
 import contextlib
+import errno
 import functools
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,6 +76,47 @@ def create(path: Path, private: bool = False) -> BinaryIO:
         OSError: it is there, or can't be made.
     """
     return open(path, "xb", opener=functools.partial(os.open, mode=PRIVATE_FILE if private else _FILE))
+
+
+def open_file(name: Path | str, folder: int | None = None) -> BinaryIO:
+    """Open a file of somebody else's for reading: no link is followed, and no pipe or device is waited for.
+
+    Args:
+        name: the file; links on the way to it are followed, unless it is but a name in `folder`.
+        folder: a descriptor of the folder that it lies in.
+    Raises:
+        OSError: it is something else than a file, or can't be read.
+    """
+    descriptor = _open(name, folder, os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a file", str(name))
+    return os.fdopen(descriptor, "rb")
+
+
+@contextlib.contextmanager
+def open_folder(name: Path | str, folder: int | None = None) -> Iterator[int]:
+    """Give a descriptor of a folder, by which `open_file` and `os.listdir` find what lies in it and in no other.
+
+    Args:
+        name, folder: as those of `open_file`.
+    Raises:
+        OSError: it is something else than a folder, or can't be read.
+    """
+    descriptor = _open(name, folder, os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(name: Path | str, folder: int | None, flags: int) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | flags, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise OSError(error.errno, "a link, or not what it should be", str(name)) from error
+        raise
 
 
 def claim_private(path: Path) -> Path:

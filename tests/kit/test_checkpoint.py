@@ -202,7 +202,9 @@ def test_atomic_writes_replace_whole_files(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0o002, 0o664, 0o775)])
+@pytest.mark.parametrize(
+    ("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0o002, 0o664, 0o775)]
+)
 def test_new_files_have_the_mode_that_the_user_s_umask_gives(tmp_path, umask, mask, file, folder):
     umask(mask)
     path = write_atomically(tmp_path / "new" / "file.txt", "x")

@@ -13,7 +13,9 @@ from autograder.store import Store
 def runs(num_bytes: int, stopped: str = "", **larger: int) -> dict[str, Ran]:
     """What probes have left: so many bytes each, or another number for some."""
     return {
-        probe: Ran(stopped, {results_of(probe)[0]: os.urandom(larger.get(probe, num_bytes)), results_of(probe)[1]: b"{}"})
+        probe: Ran(
+            stopped, {results_of(probe)[0]: os.urandom(larger.get(probe, num_bytes)), results_of(probe)[1]: b"{}"}
+        )
         for probe in ALL_PROBES
     }
 
@@ -64,7 +66,14 @@ def test_a_class_s_grades_and_evidence_are_for_nobody_else_to_read(tmp_path):
     finally:
         os.umask(was)
     paths = [out, *(path for path in out.rglob("*") if path.name != ".lock")]
-    assert {path.name for path in paths} >= {"index.html", "grades.csv", "run.json", "key.json", "feedback.md", "VAE-0.json"}
+    assert {path.name for path in paths} >= {
+        "index.html",
+        "grades.csv",
+        "run.json",
+        "key.json",
+        "feedback.md",
+        "VAE-0.json",
+    }
     assert [path for path in paths if path.stat().st_mode & 0o077] == []
 
 
