@@ -57,7 +57,8 @@ def read_layout(top: Path) -> Layout:
     remarks: list[str] = []
     codes = _find_codes(top, remarks)
     beside = codes.parent if codes and codes.name.lower() == CODES else codes or top
-    around = list(dict.fromkeys([beside, top, *_folders(beside), *_folders(top)]))
+    above = [folder for folder in beside.parents if folder.is_relative_to(top)]
+    around = list(dict.fromkeys([beside, *above, *_folders(beside), *_folders(top)]))
     report = _find_report(around, remarks)
     summary = _find_summary(codes, around, remarks)
     found = _projects_in(codes) if codes else {}

@@ -174,16 +174,18 @@ def read_codes(folder: Path) -> dict[str, bytes]:
     Raises:
         CourseError: a link, a pipe or the like is called as a file or a project, or one of them can't be read.
     """
-    codes = {}
+    codes, where = {}, folder
     try:
         with open_folder(folder.resolve()) as top:
             for project in PROJECTS:
+                where = folder / project
                 with contextlib.suppress(FileNotFoundError), open_folder(project, top) as inside:
                     for name in sorted(name for name in os.listdir(inside) if name.endswith(".py")):
+                        where = folder / project / name
                         with open_file(name, inside) as file:
                             codes[f"{project}/{name}"] = file.read()
     except OSError as error:
-        raise CourseError(f"{folder}: {error.filename}: {error.strerror or error}") from error
+        raise CourseError(f"{where}: {error.strerror or error}") from error
     return codes
 
 
