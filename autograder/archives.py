@@ -21,6 +21,7 @@ from autograder.course import IntakeLimits
 from code_analyze.summary import visible
 from code_analyze.tree import LEFT_OUT_FILES
 from coursekit.files import open_file
+from coursekit.text import shortened
 
 MB = 10**6
 CHUNK = 1 << 16
@@ -368,8 +369,7 @@ def _special(mode: int) -> str:
 
 
 def _shown(text: str) -> str:
-    text = visible(text)
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return shortened(visible(text), 200)
 
 
 def _too_large(limits: IntakeLimits) -> ArchiveError:

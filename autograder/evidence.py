@@ -14,6 +14,7 @@ import numpy as np
 
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_json
 from coursekit.files import PRIVATE_FOLDER, create, make_folder, write_atomically
+from coursekit.text import shortened
 
 VAE_PROBES = ("vae_layers", "vae_forward", "vae_reparameterize", "vae_losses", "vae_step")
 GAN_PROBES = ("gan_generator", "gan_step")
@@ -73,7 +74,10 @@ class Failure:
         if self.type == "Ended":
             return f"{at}your code was stopped: {self.message}"
         said = f"{at}your code stops with {self.type}{f': {self.message}' if self.message else ''}"
-        return f"{said[:HINTED_LENGTH]}. {self.hint}" if self.hint else said
+        if not self.hint:
+            return said
+        said = shortened(said, HINTED_LENGTH)
+        return f"{said}{'' if said.endswith('…') else '.'} {self.hint}"
 
 
 class NotSeen(Exception):
@@ -235,4 +239,6 @@ def read_failure(said: Mapping[str, object]) -> Failure:
 
 def _plain(text: object) -> str:
     """A text that can be shown on a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:TEXT_LENGTH])
+    # Cut twice: the first time it may be megabytes.
+    text = "".join(letter if letter.isprintable() else " " for letter in str(text)[: 2 * TEXT_LENGTH])
+    return shortened(text, TEXT_LENGTH)

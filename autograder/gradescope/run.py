@@ -35,7 +35,7 @@ def run(place: Path) -> Path:
         hand_ins.mkdir()
         given = list((place / HAND_IN).iterdir())
         if len(given) == 1 and given[0].suffix.lower() == ".zip":  # Gradescope may have unpacked it, or not
-            shutil.copyfile(given[0], hand_ins / f"{HAND_IN}.zip")
+            shutil.copyfile(given[0], hand_ins / f"{HAND_IN}.zip", follow_symlinks=False)
         else:
             shutil.copytree(place / HAND_IN, hand_ins / HAND_IN, symlinks=True)
         how = Options(jobs=1, unsafe=not _has_sandbox(course.limits), train=False)

@@ -10,10 +10,12 @@ import pytest
 from html_page import Page
 
 from autograder.class_page import class_page
+from autograder.evidence import Failure, read_failure
 from autograder.feedback import to_gradescope, to_html, to_markdown
 from autograder.grades import CheckResult, Grade, from_json, points, to_json
 from autograder.spreadsheets import BYTE_ORDER_MARK, canvas_csv, harmless, moodle_csv, plain_csv
 from coursekit.errors import CourseError
+from coursekit.text import shortened
 
 EVIL = '=HYPERLINK("http://evil","x")<script>alert(1)</script>\u202e'
 KL = CheckResult("vae.kl", "kl_loss is averaged", False, 0.5, 2, "your KL is summed:\ndivide by the batch")
@@ -136,6 +138,24 @@ def test_feedback_says_what_is_wrong_first_and_what_was_not_looked_at():
     page = Page(to_html(GRADES[0]))
     assert page.tags.count("li") == 4 and "3.5 of 6 points" in page.words
     assert "Not graded: refused" in to_html(GRADES[2]) and "Not graded" not in to_html(GRADES[0])
+
+
+def test_a_text_that_is_cut_is_cut_at_a_word_and_says_so():
+    assert shortened("all of it", 9) == "all of it"
+    assert shortened("Saved intermediates of it", 20) == "Saved intermediates…"
+    assert shortened("Saved intermediates, of it", 24) == "Saved intermediates, of…"
+    assert shortened("Saved intermediates, of it", 22) == "Saved intermediates…"
+    assert shortened("x" * 30, 20) == "x" * 19 + "…"
+    assert shortened("a " + "x" * 30, 20) == "a " + "x" * 17 + "…"
+
+
+def test_what_stopped_the_code_is_cut_at_a_word_before_the_hint():
+    said = "Trying to backward through the graph a second time " * 10
+    sentence = Failure("RuntimeError", said, "GAN/trainer.py:50", 2, "Block 2 has used up G's graph.").sentence()
+    said, _, hint = sentence.partition("… ")
+    assert said.split()[-1] in said.split()[:-1] and hint == "Block 2 has used up G's graph."
+    assert Failure("E", "x", hint="Why.").sentence() == "your code stops with E: x. Why."
+    assert read_failure({"type": "E", "message": "word " * 10**5}).message == "word " * 79 + "word…"
 
 
 def test_nothing_of_a_student_s_becomes_markup():

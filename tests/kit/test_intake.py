@@ -5,6 +5,8 @@ import os
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import time
 import unicodedata
 import zipfile
@@ -456,6 +458,28 @@ def test_a_pipe_in_a_folder_is_not_waited_for_and_a_second_name_is_a_file(room, 
     os.link(room.folder / "1000002" / "Report.pdf", room.folder / "1000002" / "again.pdf")
     pipe, second = room.take_in()
     assert (pipe.reason, second.status) == ("codes/VAE/x.py is a pipe", "ok")
+
+
+def judged_by_hand(submission: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pytest", "tests/hidden", "--collect-only", "-q", "--submission", str(submission)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(command, cwd=REPOSITORY, env=kept, capture_output=True, text=True, timeout=240)
+
+
+@pytest.mark.parametrize("put_link", [linked_project])
+def test_a_link_in_a_folder_that_is_judged_by_hand_is_refused(tmp_path, good, secret, put_link):
+    write(tmp_path / NUMBER, good)
+    put_link(tmp_path / NUMBER / "codes", secret)
+    done = judged_by_hand(tmp_path / NUMBER)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.count("\n") < 4 and done.stderr.strip().endswith(" is a link"), done.stderr
+
+
+def test_a_folder_that_a_ta_names_by_a_link_is_judged(tmp_path, good):
+    write(tmp_path / NUMBER, good)
+    (tmp_path / "link").symlink_to(NUMBER)
+    done = judged_by_hand(tmp_path / "link")
+    assert done.returncode == 0, done.stderr
 
 
 # --- room on the disk ---
