@@ -7,9 +7,11 @@ from pathlib import Path
 from autograder.course import COURSE_FILE, read_course
 from autograder.grades import GRADED
 from autograder.gradescope.bundle import bundle
+from autograder.layout import names_in_short
 from autograder.leaks import REFERENCE
 from autograder.release import release
 from autograder.scaffold import build_scaffold, stale_files, write_scaffold
+from autograder.sources import not_taken
 from code_analyze.blocks import find_blocks
 from coursekit.errors import CourseError, one_line_errors
 from coursekit.flags import not_negative, positive
@@ -257,6 +259,8 @@ def _grade(options: argparse.Namespace) -> None:
     unmeasured = [grade.student for grade in graded for check in grade.checks if check.message.startswith(UNMEASURED)]
     if unmeasured:
         print(f"FIDs not measured: {len(unmeasured)} ({unmeasured[0]} among them, whose feedback says why)")
+    if others := not_taken(options.submissions):
+        print(f"not taken for hand-ins: {names_in_short(others)}")
     print(f"{len(graded)} of {len(grades)} graded: {options.out / 'index.html'}")
 
 

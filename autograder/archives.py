@@ -13,12 +13,15 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from autograder.course import IntakeLimits
 from code_analyze.summary import visible
 from code_analyze.tree import LEFT_OUT_FILES
+from coursekit.files import open_file
+from coursekit.text import shortened
 
 MB = 10**6
 CHUNK = 1 << 16
@@ -53,7 +56,15 @@ class ArchiveError(Exception):
     """A hand-in that is not taken. The message is the reason, one line."""
 
 
-def unpack(archive: Path, target: Path, limits: IntakeLimits) -> None:
+@dataclass
+class Spent:
+    """What a hand-in has unpacked to so far, with the zips in it."""
+
+    num_bytes: int = 0
+    files: int = 0
+
+
+def unpack(archive: Path, target: Path, limits: IntakeLimits, spent: Spent | None = None) -> None:
     """Unpack a zip into a new folder.
 
     Only regular files are written, under names that were checked one by one; sizes are counted while they are written.
@@ -62,6 +73,7 @@ def unpack(archive: Path, target: Path, limits: IntakeLimits) -> None:
         archive: the zip.
         target: the folder, which must not exist yet.
         limits: how much may be in it.
+        spent: how much of that is there already, and is added to; None for a zip that is all of the hand-in.
     Raises:
         ArchiveError: it is no zip, is damaged, or holds what no hand-in does. What was written so far lies in `target`.
         OSError: the disk is full, or the like.
@@ -70,10 +82,10 @@ def unpack(archive: Path, target: Path, limits: IntakeLimits) -> None:
         entries = zipped.infolist()
         _check_entries(entries, archive.stat().st_size, limits)
         _check_overlap(zipped)
-        writer = _Writer(target, limits)
+        writer = _Writer(target, limits, spent or Spent())
         for info in entries:
             name = _entry_name(info)
-            if info.is_dir():
+            if name.endswith(("/", "\\")):
                 if info.file_size:
                     raise ArchiveError(f"{_shown(name)}: a folder that has a content")
                 writer.add_folder(name)
@@ -85,21 +97,23 @@ def unpack(archive: Path, target: Path, limits: IntakeLimits) -> None:
         writer.check_ratio(archive.stat().st_size)
 
 
-def copy_folder(folder: Path, target: Path, limits: IntakeLimits) -> None:
-    """Copy a hand-in that is a folder into a new one, by the rules that a zip must keep.
+def copy_folder(folder: Path, target: Path, limits: IntakeLimits, spent: Spent | None = None) -> None:
+    """Copy a hand-in that is a folder into a new one, by the rules that a zip must keep. No link is followed.
+
+    A second name of a file (a hard link) is copied as a file: whoever made it could read what it names.
 
     Raises:
         ArchiveError: it holds a link, or what else no hand-in does.
         OSError: a file can't be read, or the disk is full.
     """
-    writer = _Writer(target, limits)
-    for path, name, mode in _walk(folder, ""):
+    writer = _Writer(target, limits, spent or Spent())
+    for name, mode, where in _walk(folder):
         if stat.S_ISDIR(mode):
             writer.add_folder(name)
         elif not stat.S_ISREG(mode):
             raise ArchiveError(f"{_shown(name)} is {_special(mode)}")
         else:
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as source:
+            with open_file(*where) as source:
                 writer.add_file(name, source.read, None)
 
 
@@ -120,9 +134,9 @@ def newest_time(archive: Path, limits: IntakeLimits) -> datetime | None:
 class _Writer:
     """Files on their way to a folder: what they are called, how many and how large they are."""
 
-    def __init__(self, target: Path, limits: IntakeLimits):
-        self.target, self.limits = target, limits
-        self.total, self.count = 0, 0
+    def __init__(self, target: Path, limits: IntakeLimits, spent: Spent):
+        self.target, self.limits, self.spent = target, limits, spent
+        self.total = 0
         self.spelling: dict[str, str] = {}  # names as a file system might fold them -> as they are
         self.files: set[str] = set()
         target.mkdir(parents=True)
@@ -151,7 +165,8 @@ class _Writer:
             while piece := read(CHUNK):
                 size += len(piece)
                 self.total += len(piece)
-                if self.total > self.limits.max_unpacked_mb * MB:
+                self.spent.num_bytes += len(piece)
+                if self.spent.num_bytes > self.limits.max_unpacked_mb * MB:
                     raise _too_large(self.limits)
                 if packed is not None and size > RATIO_FROM and size > self.limits.max_ratio * packed:
                     raise _too_dense(f"{_shown(name)}", self.limits)
@@ -163,8 +178,8 @@ class _Writer:
             raise _too_dense("the zip", self.limits)
 
     def _count(self) -> None:
-        self.count += 1
-        if self.count > self.limits.max_files:
+        self.spent.files += 1
+        if self.spent.files > self.limits.max_files:
             raise _too_many(self.limits)
 
     def _place(self, name: str) -> list[str] | None:
@@ -189,16 +204,17 @@ class _Writer:
 def safe_parts(name: str) -> list[str]:
     """Cut a name in a hand-in into folders and file; empty parts and "." are left out.
 
+    A backslash parts folders, as a slash does: some programs on Windows write it so into zips.
+
     Raises:
         ArchiveError: it leads out of the hand-in, or no system could hold it.
     """
     if "\0" in name:
         raise ArchiveError(f"{_shown(name)}: a name with a null byte")
-    if "\\" in name:
-        raise ArchiveError(f"{_shown(name)}: a name with a backslash; pack it with another program")
-    if name.startswith("/") or _DRIVE.match(name):
+    path = name.replace("\\", "/")
+    if path.startswith("/") or _DRIVE.match(path):
         raise ArchiveError(f"{_shown(name)}: an absolute name")
-    parts = [part for part in name.split("/") if part not in ("", ".")]
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise ArchiveError(f"{_shown(name)}: a name that leads out of the hand-in")
     longest = max((len(part.encode("utf-8", "surrogatepass")) for part in parts), default=0)
@@ -319,15 +335,19 @@ def _decoded(name: bytes) -> str:
     return name.decode("cp437")
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[Path, str, int]]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        mode = entry.stat(follow_symlinks=False).st_mode
-        name = prefix + _decoded(os.fsencode(entry.name))
-        yield Path(entry.path), name, mode
-        if stat.S_ISDIR(mode):  # never too deep: whoever asks for the next name has checked this one
-            yield from _walk(Path(entry.path), f"{name}/")
+def _walk(top: Path) -> Iterator[tuple[str, int, tuple[str, int]]]:
+    """Give what lies in a folder: path below it, mode, and where to open it: its name, a descriptor of its folder."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files, descriptor in os.fwalk(top, onerror=stop, follow_symlinks=False):
+        folders.sort()
+        above = [_decoded(os.fsencode(part)) for part in Path(folder).relative_to(top).parts]
+        for name in sorted(folders + files):
+            mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            # A folder is never too deep to be gone into: whoever asks for the next name has checked this one.
+            yield "/".join([*above, _decoded(os.fsencode(name))]), mode, (name, descriptor)
 
 
 def _folded(path: str) -> str:
@@ -349,8 +369,7 @@ def _special(mode: int) -> str:
 
 
 def _shown(text: str) -> str:
-    text = visible(text)
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return shortened(visible(text), 200)
 
 
 def _too_large(limits: IntakeLimits) -> ArchiveError:

@@ -12,6 +12,7 @@ from typing import Any
 from coursekit.errors import CourseError
 from coursekit.flags import DATASET_NAMES
 from coursekit.requirements import PROJECTS
+from coursekit.text import shortened
 
 COURSE_FILE = "course.toml"
 EXTRACTORS = ("inception", "lenet")
@@ -303,4 +304,4 @@ def _shown(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     shown = str(value).lower() if isinstance(value, bool) else repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    return shortened(shown, 60)

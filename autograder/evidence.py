@@ -14,7 +14,8 @@ import numpy as np
 
 from autograder import limited
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_json
-from coursekit.files import write_atomically
+from coursekit.files import PRIVATE_FOLDER, create, make_folder, write_atomically
+from coursekit.text import shortened
 
 VAE_PROBES = ("vae_layers", "vae_forward", "vae_reparameterize", "vae_losses", "vae_step")
 GAN_PROBES = ("gan_generator", "gan_step")
@@ -75,7 +76,10 @@ class Failure:
         if self.type == "Ended":
             return f"{at}your code was stopped: {self.message}"
         said = f"{at}your code stops with {self.type}{f': {self.message}' if self.message else ''}"
-        return f"{said[:HINTED_LENGTH]}. {self.hint}" if self.hint else said
+        if not self.hint:
+            return said
+        said = shortened(said, HINTED_LENGTH)
+        return f"{said}{'' if said.endswith('…') else '.'} {self.hint}"
 
 
 class NotSeen(Exception):
@@ -148,28 +152,45 @@ def results_of(probe: str) -> tuple[str, str]:
     return f"{probe}.npz", f"{probe}.json"
 
 
-def keep(folder: Path, runs: Mapping[str, Ran]) -> None:
+def keep(folder: Path, runs: Mapping[str, Ran], most: int | None = None) -> None:
     """Write down what runs of probes left: a folder for each.
 
     Args:
         folder: of one submission's evidence.
         runs: probe -> what it left.
+        most: bytes of all of it; where there are more, the largest results are left out. None for no limit.
     Raises:
         FileExistsError: there is evidence of one of the probes already.
     """
-    for probe, ran in runs.items():
-        (folder / probe).mkdir(parents=True)
-        for name in results_of(probe):
-            if name in ran.files:
-                (folder / probe / name).write_bytes(ran.files[name])
-        (folder / probe / ENDED).write_text(json.dumps(ran.stopped), encoding="utf-8")
+    for probe, ran in (runs if most is None else _without_the_largest(runs, most)).items():
+        make_folder(folder, private=True)
+        (folder / probe).mkdir(PRIVATE_FOLDER)
+        files = {name: ran.files[name] for name in results_of(probe) if name in ran.files}
+        for name, content in {**files, ENDED: json.dumps(ran.stopped).encode()}.items():
+            with create(folder / probe / name, private=True) as file:
+                file.write(content)
+
+
+def size_of(folder: Path) -> int:
+    """How many bytes there are in a submission's evidence."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _without_the_largest(runs: Mapping[str, Ran], most: int) -> dict[str, Ran]:
+    """Leave out the results of those probes that have most of them, until the rest fits."""
+    left = dict(runs)
+    sizes = {probe: sum(map(len, ran.files.values())) for probe, ran in runs.items()}
+    while sum(sizes.values()) > most:
+        probe = max(sizes, key=sizes.__getitem__)
+        said = f"what it wrote down was too large to be kept, {sizes.pop(probe):,} bytes"
+        left[probe] = Ran(runs[probe].stopped or said, {})
+    return left
 
 
 def keep_inputs(folder: Path, inputs: Mapping[str, bytes]) -> None:
     """Write down what the probes were given, probe -> .npz file, beside the evidence of all submissions."""
-    (folder / INPUTS).mkdir(parents=True, exist_ok=True)
     for probe, content in inputs.items():
-        write_atomically(folder / INPUTS / f"{probe}.npz", content)
+        write_atomically(folder / INPUTS / f"{probe}.npz", content, private=True)
 
 
 def load_inputs(folder: Path) -> dict[str, np.ndarray]:
@@ -232,4 +253,6 @@ def read_failure(said: Mapping[str, object]) -> Failure:
 
 def _plain(text: object) -> str:
     """A text that can be shown on a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:TEXT_LENGTH])
+    # Cut twice: the first time it may be megabytes.
+    text = "".join(letter if letter.isprintable() else " " for letter in str(text)[: 2 * TEXT_LENGTH])
+    return shortened(text, TEXT_LENGTH)

@@ -30,12 +30,12 @@ def write_gradebook(folder: Path, grades: Sequence[Grade], names: Mapping[str, s
     for grade in grades:
         own = folder / STUDENTS / names[grade.student]
         for name, make in ((RESULTS, to_gradescope), (FEEDBACK, to_markdown), (PAGE, to_html)):
-            write_atomically(own / name, make(grade))
+            write_atomically(own / name, make(grade), private=True)
     for name, text in {
         "grades.csv": plain_csv(grades),
         "canvas.csv": canvas_csv(grades, ASSIGNMENT),
         "moodle.csv": moodle_csv(grades, ASSIGNMENT),
         "grades.json": to_json(grades),
     }.items():
-        write_atomically(folder / name, text)
-    return write_atomically(folder / "index.html", class_page(grades, pages))
+        write_atomically(folder / name, text, private=True)
+    return write_atomically(folder / "index.html", class_page(grades, pages), private=True)

@@ -124,7 +124,7 @@ def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, opti
         grades = [_grade(row, course) for row in rows]
         for row in rows:
             if row.submission.analysis:
-                write_atomically(out / STUDENTS / row.name / SUMMARY, row.submission.analysis.summary)
+                write_atomically(out / STUDENTS / row.name / SUMMARY, row.submission.analysis.summary, private=True)
         write_gradebook(out, grades, {row.submission.student: row.name for row in rows})
     return grades
 

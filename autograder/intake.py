@@ -1,19 +1,22 @@
 """A folder of hand-ins → one row for every student, each with a tree that can be graded, or the reason why not."""
 
+import errno
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from autograder.archives import MB, ArchiveError, copy_folder, unpack
+from autograder.archives import MB, ArchiveError, Spent, copy_folder, unpack
 from autograder.course import IntakeLimits
-from autograder.layout import Layout, names_in_short, read_layout
+from autograder.layout import Layout, names_in_short, read_layout, why_no_code
 from autograder.names import folder_name
+from autograder.nested import open_zips_in
 from autograder.overlay import overlay
 from autograder.progress import Progress
-from autograder.sources import HandIn, Source, find_hand_ins
+from autograder.sources import HandIn, Source, find_hand_ins, lone_hand_in
 from autograder.summaries import FILE_BYTES, SummaryError, is_same_summary, make_summary
 from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY, Analysis
@@ -21,7 +24,8 @@ from coursekit.errors import CourseError
 from coursekit.requirements import OPTIONAL_PROJECTS
 from coursekit.staging import CODES
 
-HANDED_IN = "handed_in"
+_UNPACKED = "unpacked"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SCAFFOLD = ".scaffold"  # no student's folder begins with a dot
 
 
@@ -39,8 +43,7 @@ class Submission:
         superseded: older hand-ins of the student.
         projects: the projects that were handed in, such as ("VAE",); an optional one only if it was worked on.
         codes: what is graded: the scaffold with the student's files in place of its own; None where refused.
-        handed_in: all that was handed in, as it was unpacked; None where refused.
-        report: the report's path below `handed_in`; None where there is none.
+        report: the report's name; None where there is none.
         summary: whether summary.txt is the one that analyze.py makes: "same", "different", "missing"; "unknown" where
             analyze.py made none.
         analysis: what analyze.py says about the student's code; None where it made no summary.
@@ -55,7 +58,6 @@ class Submission:
     superseded: list[str] = field(default_factory=list)
     projects: tuple[str, ...] = ()
     codes: Path | None = None
-    handed_in: Path | None = None
     report: str | None = None
     summary: Literal["same", "different", "missing", "unknown"] = "unknown"
     analysis: Analysis | None = None
@@ -74,17 +76,35 @@ def take_in(
         folder: zips and folders, as a learning platform exports them.
         scaffold: the pristine scaffold, as `autograder.scaffold.build_scaffold` gives it.
         limits: what a hand-in may be.
-        scratch: an empty or new folder, in which every student gets a folder of its own: `handed_in/` is what was
-            handed in, `codes/` what is graded, `summary.txt` and `summary.json` what analyze.py says.
+        scratch: an empty or new folder, in which every student gets a folder of its own: `codes/` is what is graded,
+            `summary.txt` and `summary.json` what analyze.py says. There is room for one unpacked hand-in at a time.
         progress: gives the hand-ins as it is given them, and shows how far that is.
     Returns:
         one row for every student, in their order.
     Raises:
-        CourseError: there is no such folder, no hand-in in it, or `scratch` is in use or can't be written.
+        CourseError: there is no such folder, no hand-in in it, `scratch` is in use or can't be written, or the disk is
+            full.
     """
     hand_ins = find_hand_ins(folder, limits)
     if not hand_ins:
         raise CourseError(f"{folder}: no hand-in in it; give the folder that holds the students' zips")
+    return _take_all(hand_ins, scaffold, limits, scratch, progress)
+
+
+def take_in_one(path: Path, scaffold: Mapping[str, bytes], limits: IntakeLimits, scratch: Path) -> Submission:
+    """Take in what somebody names as one hand-in, a zip or a folder, as `take_in` would.
+
+    Raises:
+        CourseError: there is no such thing, or what `take_in` says of `scratch`.
+    """
+    if not path.exists():
+        raise CourseError(f"{path}: no such file or folder")
+    return _take_all([lone_hand_in(path.resolve())], scaffold, limits, scratch, iter)[0]
+
+
+def _take_all(
+    hand_ins: Sequence[HandIn], scaffold: Mapping[str, bytes], limits: IntakeLimits, scratch: Path, progress: Progress
+) -> list[Submission]:
     pristine = scratch / _SCAFFOLD
     try:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -99,6 +119,11 @@ def take_in(
             submissions.append(_take_one(hand_in, scaffold, pristine, limits, scratch / name))
         shutil.rmtree(pristine)
     except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise CourseError(
+                f"{scratch}: no space left to unpack hand-ins in: free some, or set TMPDIR to a folder with more; "
+                "nothing that was graded before is lost"
+            ) from error
         raise CourseError(f"{error.filename or scratch}: {error.strerror or error}") from error
     return submissions
 
@@ -113,6 +138,8 @@ def _take_one(
     except ArchiveError as error:
         reason = str(error)
     except OSError as error:
+        if error.errno in _DISK_FULL:  # of which the next students would have the harm
+            raise
         reason = f"not taken in, which need not be the student's fault: {error.strerror or error}"
     except Exception as error:  # whatever it is, it is one student's row and not the end of the class
         reason = f"not taken in, a fault of the intake: {type(error).__name__}: {error}"
@@ -153,24 +180,32 @@ def _opened(
     remarks: list[str],
 ) -> Submission:
     """Unpack one hand-in, look at it, and make what is graded."""
-    handed_in, codes = folder / HANDED_IN, folder / CODES
-    _unpack(hand_in.source, handed_in, limits)
+    room, codes, spent = folder / _UNPACKED, folder / CODES, Spent()
+    handed_in = room / "hand-in"
+    _unpack(hand_in.source, handed_in, limits, spent)
+    if opened := open_zips_in(handed_in, room, limits, spent):
+        remarks.append(f"the code lies in a zip in the zip, which was opened: {names_in_short(opened)}")
     layout = read_layout(handed_in)
+    if layout.codes is None:
+        raise ArchiveError(why_no_code(handed_in))
     remarks += layout.remarks
     left_out = overlay(layout.codes, scaffold, codes)
     if left_out:
         remarks.append(f"not part of what is run: {names_in_short(left_out)}")
     analysis = None
-    if layout.codes:
-        try:
-            analysis = make_summary(layout.codes, pristine, folder)
-        except SummaryError as error:
-            remarks.append(str(error))
+    try:
+        analysis = make_summary(layout.codes, pristine, folder)
+    except SummaryError as error:
+        if shutil.disk_usage(folder).free < FILE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        remarks.append(str(error))
     given = [p for p in layout.projects if p in OPTIONAL_PROJECTS and analysis and not analysis.is_touched(p)]
     remarks += [f"{CODES}/{project} is as it was given, and optional: not counted as handed in" for project in given]
     state = _summary_state(layout, analysis)
     if state == "different":
         remarks.append(f"{SUMMARY} is not the one that analyze.py makes of this code")
+    report = layout.report.name if layout.report else None
+    shutil.rmtree(room)  # it may be half a gigabyte, of each student
     return Submission(
         student=visible(hand_in.student),
         source=hand_in.source.label,
@@ -180,18 +215,17 @@ def _opened(
         superseded=hand_in.superseded,
         projects=tuple(project for project in layout.projects if project not in given),
         codes=codes,
-        handed_in=handed_in,
-        report=layout.report.relative_to(handed_in).as_posix() if layout.report else None,
+        report=report,
         summary=state,
         analysis=analysis,
     )
 
 
-def _unpack(source: Source, target: Path, limits: IntakeLimits) -> None:
+def _unpack(source: Source, target: Path, limits: IntakeLimits, spent: Spent) -> None:
     if source.path.is_dir() and not source.path.is_symlink():
-        copy_folder(source.path, target, limits)
+        copy_folder(source.path, target, limits, spent)
     else:
-        unpack(source.path, target, limits)
+        unpack(source.path, target, limits, spent)
 
 
 def _summary_state(layout: Layout, analysis: Analysis | None) -> Literal["same", "different", "missing", "unknown"]:

@@ -16,6 +16,8 @@ _MOODLE = re.compile(r"(.+_\d+)_assignsubmission_file_?(.*)", re.DOTALL)
 # Canvas: "lovelaceada_LATE_12345_67890_2021012345-1", user, submission, the student's file name, and which attempt.
 _CANVAS = re.compile(r"([^_]+)_(LATE_)?(\d{3,})_(\d{3,})_(.+)", re.DOTALL)
 _CANVAS_ATTEMPT = re.compile(r"(.+)-(\d{1,3})", re.DOTALL)
+# Blackboard: "HW4_lovelaceada_attempt_2026-06-14-12-00-00_2021012345.zip", assignment and user, when, the file's name.
+_BLACKBOARD = re.compile(r"(.+?)_attempt_(\d{4}(?:-\d\d){5})(?:_(.*))?", re.DOTALL)
 _COPY = re.compile(r"(.+)(?:\((\d{1,4})\)|[ _.-]v(\d{1,4})|[ _-]copy)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _BEFORE_COPY = " _.-"  # what may stand before such an ending, any number of times
 _LONG_NUMBER = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{0,3}[0-9]{6,20}(?![A-Za-z0-9])")
@@ -42,18 +44,28 @@ class Name:
     is_late: bool = False
 
 
-def read_name(name: str) -> Name:
-    """Read the name of a file or folder as a platform or a student has made it."""
+def read_name(name: str, owner: str | None = None) -> Name:
+    """Read the name of a file or folder as a platform or a student has made it.
+
+    Args:
+        name: the name.
+        owner: whom the platform holds for the student, where that is known; then the name is the student's own.
+    """
     stem = _without_suffixes(unicodedata.normalize("NFC", visible(name)))
-    owner, attempt, is_late = None, None, False
-    if match := _MOODLE.fullmatch(stem):
+    student, attempt, is_late = None, None, False
+    if owner is not None:
+        pass
+    elif match := _MOODLE.fullmatch(stem):
         owner, stem = match.groups()
     elif match := _CANVAS.fullmatch(stem):
         owner, is_late, stem, attempt = f"{match[1]}_{match[3]}", match[2] is not None, match[5], 0
         if counted := _CANVAS_ATTEMPT.fullmatch(stem):
             stem, attempt = counted[1], int(counted[2])
+    elif match := _BLACKBOARD.fullmatch(stem):
+        owner, attempt, stem = match[1], int(match[2].replace("-", "")), match[3] or ""
+        student = _student(owner.rpartition("_")[2], True)  # many platforms' users are called by their numbers
     stem, version = _without_copies(_without_suffixes(stem))
-    return Name(_student(stem, owner is not None), owner, attempt, version, is_late)
+    return Name(student or _student(stem, owner is not None), owner, attempt, version, is_late)
 
 
 def folder_name(student: str, taken: Collection[str]) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path, PurePosixPath
 
+from autograder.archives import MB, ArchiveError
 from code_analyze.tree import MAX_BYTES, PYTHON
 from coursekit.staging import README_NAMES
+
+MOST_CODE = 5 * MB  # all of a class's lies in memory; a student's has some 30 kB
 
 # A module of such a name would take the place of what the student's code, or a grader beside it, imports.
 _HOOKS = {"__main__", "conftest", "sitecustomize", "usercustomize"}
@@ -27,6 +30,8 @@ def overlay(codes: Path | None, scaffold: Mapping[str, bytes], target: Path) -> 
     Returns:
         the student's files that were left out. First come those whose kind doesn't say why, with the reason:
         "VAE/random.py (the name of another module)".
+    Raises:
+        ArchiveError: there is more of it than anybody writes.
     """
     given = {name.split("/")[0] for name in scaffold}
     theirs, left_out = {}, {}
@@ -40,6 +45,8 @@ def overlay(codes: Path | None, scaffold: Mapping[str, bytes], target: Path) -> 
         reason = _why_left_out(rest, path.stat().st_size, place in scaffold) if spelled in given else ""
         if reason is None:
             theirs[place] = path.read_bytes()
+            if sum(map(len, theirs.values())) > MOST_CODE:
+                raise ArchiveError(f"more than {MOST_CODE // MB} MB of code")
         else:
             left_out[name] = reason
     with_readme = {name.split("/")[0] for name in theirs if _is_readme(name)}

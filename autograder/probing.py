@@ -1,6 +1,8 @@
 """Running probes on a student's code: in sandboxes, or without any where somebody wants it so."""
 
+import contextlib
 import io
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -20,6 +22,7 @@ from autograder.sandbox.run import PYTHON, run_in_sandbox
 from autograder.sandbox.server import SHARED, ForkServer
 from autograder.sandbox.start import unsafe_user
 from coursekit.errors import CourseError
+from coursekit.files import open_file, open_folder
 from coursekit.requirements import PROJECTS
 
 # All of the kit that a probe sees. Nothing in it tells what is expected.
@@ -182,9 +185,24 @@ def inputs_by_probe(seed: int) -> Mapping[str, bytes]:
 
 
 def read_codes(folder: Path) -> dict[str, bytes]:
-    """Read a folder that holds VAE and GAN: the Python files in them."""
-    files = [path for project in PROJECTS for path in sorted((folder / project).glob("*.py")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    """Read a folder that holds VAE and GAN: the Python files in them. No link below it is followed.
+
+    Raises:
+        CourseError: a link, a pipe or the like is called as a file or a project, or one of them can't be read.
+    """
+    codes, where = {}, folder
+    try:
+        with open_folder(folder.resolve()) as top:
+            for project in PROJECTS:
+                where = folder / project
+                with contextlib.suppress(FileNotFoundError), open_folder(project, top) as inside:
+                    for name in sorted(name for name in os.listdir(inside) if name.endswith(".py")):
+                        where = folder / project / name
+                        with open_file(name, inside) as file:
+                            codes[f"{project}/{name}"] = file.read()
+    except OSError as error:
+        raise CourseError(f"{where}: {error.strerror or error}") from error
+    return codes
 
 
 def sandbox_limits(limits: course.Limits, *, cpu_s: float | None = None, wall_s: float | None = None) -> Limits:

@@ -11,14 +11,11 @@ from pathlib import Path
 from autograder.archives import newest_time
 from autograder.course import IntakeLimits
 from autograder.names import ARCHIVE_SUFFIXES, Name, read_name
+from autograder.platforms import is_leftover, is_metadata, read_submitters
 from code_analyze.summary import visible
-from code_analyze.tree import LEFT_OUT_FILES
 from coursekit.errors import CourseError
 from coursekit.requirements import PROJECTS
 from coursekit.staging import CODES
-
-_NOT_FILES = "_assignsubmission_onlinetext"  # what was typed into Moodle's page
-_NOT_HAND_INS = ("__MACOSX",)
 
 
 @dataclass(frozen=True)
@@ -74,15 +71,40 @@ def find_hand_ins(folder: Path, limits: IntakeLimits) -> list[HandIn]:
     return sorted(_named(chosen), key=lambda hand_in: (hand_in.student, hand_in.source.label))
 
 
+def lone_hand_in(path: Path) -> HandIn:
+    """What somebody names as one hand-in: a zip, a folder, or a platform's folder with one zip in it.
+
+    Raises:
+        CourseError: there are several zips in the folder.
+    """
+    found = list(_sources_in(path, read_name(path.name))) if _is_folder(path) else [_file(path)]
+    if len(found) > 1:
+        raise CourseError(f"{path}: more than one zip in it ({', '.join(one.path.name for one in found)}); give one")
+    return HandIn(found[0].name.student or found[0].label, found[0])
+
+
+def not_taken(folder: Path) -> list[str]:
+    """What lies among the hand-ins and is the platform's own: the names, as they are shown."""
+    return [visible(path.name) for path in _listed(folder) if is_metadata(path.name, _is_folder(path))]
+
+
 def _find_sources(folder: Path) -> Iterator[Source]:
+    submitters = read_submitters(folder)
     for path in _listed(folder):
-        if not _is_folder(path):
-            yield Source(path, visible(path.name), read_name(path.name))
-        elif not path.name.rstrip("_").endswith(_NOT_FILES):
-            yield from _sources_in(path)
+        is_folder = _is_folder(path)
+        if is_metadata(path.name, is_folder):
+            continue
+        if is_folder:
+            yield from _sources_in(path, submitters.get(path.name) or read_name(path.name))
+        else:
+            yield _file(path)
 
 
-def _sources_in(folder: Path) -> Iterator[Source]:
+def _file(path: Path) -> Source:
+    return Source(path, visible(path.name), read_name(path.name))
+
+
+def _sources_in(folder: Path, outer: Name) -> Iterator[Source]:
     """A folder is a platform's, with the student's zips in it, or is itself what a student hands in."""
     try:
         inside = _listed(folder)
@@ -90,15 +112,12 @@ def _sources_in(folder: Path) -> Iterator[Source]:
         inside = []  # it is refused when it is unpacked, and stops nobody else
     packed = [path for path in inside if path.name.lower().endswith(ARCHIVE_SUFFIXES) and not _is_folder(path)]
     if not packed or _holds_code(inside):
-        yield Source(folder, visible(folder.name), read_name(folder.name))
+        yield Source(folder, visible(folder.name), outer)
         return
-    outer = read_name(folder.name)
     beside = tuple(visible(path.name) for path in inside if path not in packed)
     for path in packed:
-        # As Moodle writes it where it makes no folders; a folder of another kind bears the student number itself.
-        inner = read_name(f"{folder.name.rstrip('_')}_{path.name}" if outer.owner else path.name)
-        student = (inner.student if outer.owner else outer.student) or outer.student or inner.student
-        name = Name(student, outer.owner, outer.attempt, inner.version, outer.is_late)
+        inner = read_name(path.name, outer.owner)
+        name = Name(outer.student or inner.student, outer.owner, outer.attempt, inner.version, outer.is_late)
         yield Source(path, visible(f"{folder.name}/{path.name}"), name, beside)
 
 
@@ -184,11 +203,7 @@ def _named(hand_ins: list[HandIn]) -> Iterator[HandIn]:
 def _listed(folder: Path) -> list[Path]:
     """What lies in a folder, without what a system leaves there."""
     try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if not path.name.startswith(".") and path.name not in (*LEFT_OUT_FILES, *_NOT_HAND_INS)
-        )
+        return sorted(path for path in folder.iterdir() if not is_leftover(path))
     except OSError as error:
         raise CourseError(f"{folder}: can't be listed: {error.strerror or error}") from error
 

@@ -1,17 +1,24 @@
 """A class's grades as CSV: one for people, one for Canvas, one for Moodle.
 
 Spreadsheets run a cell that begins like a formula. Names and messages come from students, so such a cell gets an
-apostrophe in front (OWASP, "CSV Injection").
+apostrophe in front (OWASP, "CSV Injection"). Where a spreadsheet's separator is another one than the comma, a text may
+fall into several cells: so all of them are quoted, and what stands behind any separator is looked at like a cell.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from autograder.grades import GRADED, Grade, points
 
 BYTE_ORDER_MARK = "\ufeff"  # without it a well-known spreadsheet takes UTF-8 for something else
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_UNSEEN = r"(?:[^\S\t\r\n]|[\u200b-\u200f\u2060\ufeff])*"  # blanks, and what has no width
+_FORMULA = rf"{_UNSEEN}[=+\-@＝＋－＠]"  # Chinese and Japanese spreadsheets take the wide ones, too
+_NUMBER_IN_A_LIST = r" [+-]\d+(?:\.\d+)?(?:[,;)\]]|\Z)"  # "shape (2, -1)" stays as it is
+_LIKE_A_FORMULA = re.compile(
+    rf"\A(?={_UNSEEN}[\t\r\n]|{_FORMULA})|(?<=[;|\t\r\n])(?={_FORMULA})|(?<=,)(?!{_NUMBER_IN_A_LIST})(?={_FORMULA})"
+)
 
 
 def plain_csv(grades: Sequence[Grade]) -> str:
@@ -52,12 +59,13 @@ def _score(grade: Grade) -> str:
     return points(grade.score) if grade.status == GRADED else ""
 
 
+def harmless(text: str) -> str:
+    """A text with an apostrophe before whatever a spreadsheet would run, as a cell or as a part of one."""
+    return _LIKE_A_FORMULA.sub("'", text.replace("\0", ""))
+
+
 def _write(rows: Iterable[Sequence[str]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerows([_harmless(cell) for cell in row] for row in rows)
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
     return buffer.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    cell = cell.replace("\0", "")
-    return "'" + cell if cell.startswith(FORMULA_STARTS) else cell

@@ -21,13 +21,14 @@ from typing import Any
 import filelock
 
 from autograder import evidence
-from autograder.evidence import Ran
+from autograder.evidence import REFERENCE, Ran
 from coursekit.errors import CourseError
-from coursekit.files import write_atomically
+from coursekit.files import create, make_folder, write_atomically
 
 STUDENTS = "students"
 _KEY = "key.json"
 _UNFINISHED = ".unfinished"
+_TIMES_THE_REFERENCE = 4  # that a submission's evidence may have in bytes: other networks are wider
 
 
 class Store:
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, folder: Path):
         self.folder = folder
         self.evidence = folder / "evidence"
+        self._early: dict[str, tuple[str, Mapping[str, Ran]]] = {}  # evidence that the reference's must go before
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -50,7 +52,7 @@ class Store:
         """
         lock = filelock.FileLock(self.folder / ".lock", timeout=0)
         try:
-            self.evidence.mkdir(parents=True, exist_ok=True)
+            make_folder(self.evidence, private=True)
             lock.acquire()
         except filelock.Timeout as error:
             raise CourseError(f"another run grades into {self.folder}: wait for it, or give another --out") from error
@@ -76,7 +78,7 @@ class Store:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise CourseError(f"{path}: damaged; delete it, or give --seed") from error
         seed = secrets.randbelow(2**32) if wanted is None else wanted
-        write_atomically(path, json.dumps({"seed": seed}) + "\n")
+        write_atomically(path, json.dumps({"seed": seed}) + "\n", private=True)
         return seed
 
     def has(self, name: str, key: str) -> bool:
@@ -86,14 +88,27 @@ class Store:
         return False
 
     def keep(self, name: str, key: str, runs: Mapping[str, Ran]) -> None:
-        """Put evidence in the place of whatever is there, whole or not at all."""
+        """Put evidence in the place of whatever is there, whole or not at all.
+
+        What a submission may leave is measured by what the reference solution left, and so waits for that.
+        """
+        self._early[name] = key, runs
+        if name == REFERENCE or (self.evidence / REFERENCE / _KEY).is_file():
+            # The reference first, however many have come before it.
+            for one in sorted(self._early, key=lambda one: one != REFERENCE):
+                self._keep(one, *self._early.pop(one))
+
+    def _keep(self, name: str, key: str, runs: Mapping[str, Ran]) -> None:
         folder, unfinished = self.evidence / name, self.evidence / _UNFINISHED / name
         for old in (unfinished, folder):  # what is there is of other code, or half of something
             if old.exists():
                 shutil.rmtree(old)
-        evidence.keep(unfinished, runs)
-        (unfinished / _KEY).write_text(json.dumps(key), encoding="utf-8")
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        is_reference = name == REFERENCE
+        most = None if is_reference else _TIMES_THE_REFERENCE * evidence.size_of(self.evidence / REFERENCE)
+        evidence.keep(unfinished, runs, most)
+        with create(unfinished / _KEY, private=True) as file:
+            file.write(json.dumps(key).encode())
+        make_folder(folder.parent, private=True)
         unfinished.rename(folder)
 
     def score(self, name: str, what: str, key: str) -> dict[str, Any] | None:
@@ -106,7 +121,7 @@ class Store:
     def keep_score(self, name: str, what: str, key: str, score: Mapping[str, Any]) -> None:
         """Keep a result of training."""
         path = self.evidence / "fid" / name / f"{what}.json"
-        write_atomically(path, json.dumps({"key": key, "score": score}, indent=1) + "\n")
+        write_atomically(path, json.dumps({"key": key, "score": score}, indent=1) + "\n", private=True)
 
 
 def digest(*parts: object) -> str:

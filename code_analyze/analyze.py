@@ -7,8 +7,8 @@ Exit status: 0 nothing to object to, 1 the summary has Problems, 2 no summary co
 
 import argparse
 import os
+import secrets
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -95,16 +95,14 @@ def _in_short(result: Comparison, output_file: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a whole file or none."""
+    draft = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        handle, draft = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with draft.open("xb") as file:
                 file.write(text.encode("utf-8", "backslashreplace"))
-            os.chmod(draft, 0o644)
             os.replace(draft, path)
-        except BaseException:
-            os.unlink(draft)
-            raise
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise TreeError(f"could not write {path}: {error.strerror or error}") from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from autograder.probe.record import WrongAnswer
+from coursekit.text import shortened
 
 MESSAGE_LENGTH = 300  # characters
 _START, _END = (re.compile(rf"\s*#\s*TODO\s+{word}\s*$", re.IGNORECASE) for word in ("START", "END"))
@@ -175,4 +176,4 @@ def _block(file: Path, line: int) -> int:
 
 def _one_line(message: str) -> str:
     message = " ".join("".join(letter if letter.isprintable() else " " for letter in message).split())
-    return message if len(message) <= MESSAGE_LENGTH else message[:MESSAGE_LENGTH] + "…"
+    return shortened(message, MESSAGE_LENGTH)

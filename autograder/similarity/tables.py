@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from autograder.similarity.model import TRACES, Comparison, Pair, WorkKey
-from autograder.spreadsheets import FORMULA_STARTS
+from autograder.spreadsheets import harmless
 from coursekit.files import write_atomically
 
 CAUTION = "Evidence for a person to judge, never a verdict."
@@ -27,14 +27,14 @@ def pairs_csv(comparison: Comparison) -> str:
     """A row for each pair above zero, best first; marks and traces of those that were looked at closely."""
     known = {(pair.a, pair.b): pair for pair in (*comparison.pairs, *comparison.declared)}
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow([*_COLUMNS, *(tool.name.lower() for tool in comparison.others)])
     for a, b, similarity, expected in comparison.table:
         pair = known.get((a, b))
         traces = {trace.kind: trace.count for trace in pair.traces} if pair else {}
         row = [a.person, b.person, f"{similarity:.6f}", f"{expected:.4g}"]
         row += ["yes" if pair and pair.is_listed else "", a.year, b.year, "; ".join(pair.marks) if pair else ""]
-        row = [_harmless(cell) for cell in row] + [traces.get(kind, "") for kind in TRACES]
+        row = [harmless(cell) for cell in row] + [traces.get(kind, "") for kind in TRACES]
         writer.writerow(row + [tool.similarity.get((a, b), "") for tool in comparison.others])
     return buffer.getvalue()
 
@@ -105,8 +105,3 @@ def _key(key: WorkKey) -> dict[str, str]:
 
 def _block(block: tuple[str, int]) -> str:
     return f"{block[0]}#{block[1]}"
-
-
-def _harmless(cell: str) -> str:
-    """A cell that begins like a formula gets an apostrophe in front, as in the gradebook."""
-    return "'" + cell if cell.startswith(FORMULA_STARTS) else cell

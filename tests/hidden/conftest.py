@@ -11,7 +11,6 @@ keeps the evidence and, where it is there already, runs no student code; `--evid
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +22,10 @@ from autograder.checks import Check, Missing, NotLookedAt, Waits, Wrong
 from autograder.course import COURSE_FILE, read_course
 from autograder.credible import load_both
 from autograder.evidence import Evidence, Failure, NotSeen
-from autograder.intake import take_in
+from autograder.intake import take_in_one
 from autograder.scaffold import build_scaffold
 from coursekit.errors import CourseError
-from coursekit.requirements import PROJECTS
+from coursekit.requirements import PROJECTS, REQUIRED_PROJECT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "reference_solution"
@@ -58,14 +57,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     given, scratch = config.getoption("submission").resolve(), TemporaryDirectory()
     config.add_cleanup(scratch.cleanup)
+    kept = config.getoption("evidence")
+    is_kept = kept is not None and (kept / config.getoption("evidence_of")).is_dir()
     try:
-        folder = unpacked(given, Path(scratch.name)) if given.is_file() else given
-        config.stash[CODES] = folder / "codes" if (folder / "codes").is_dir() else folder
+        if given == REFERENCE or (is_kept and given.is_dir()):  # nothing of a student's is read
+            codes = given / "codes" if (given / "codes").is_dir() else given
+            there = [project for project in PROJECTS if (codes / project).is_dir()]
+        else:
+            codes, there = taken_in(given, Path(scratch.name, "taken"))
+        config.stash[CODES] = codes
         config.stash[POINTS] = read_points(config.getoption("points"))
     except (CourseError, OSError, ValueError) as error:
         raise pytest.UsageError(str(error)) from error
     named = config.getoption("projects")
-    there = [project for project in PROJECTS if (config.stash[CODES] / project).is_dir()]
     config.stash[HANDED_IN] = there if named is None else named.split(",")
     if not there and named is None:
         raise pytest.UsageError(f"--submission {given}: no {' or '.join(PROJECTS)} in it, nor in a folder codes there")
@@ -73,16 +77,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TOLD] = {}
 
 
-def unpacked(hand_in: Path, scratch: Path) -> Path:
-    """Take a zip in as `grade` would; returns the folder with the student's files laid over the scaffold."""
-    alone = scratch / "hand-in"
-    alone.mkdir()
-    shutil.copyfile(hand_in, alone / f"{hand_in.stem}.zip")
+def taken_in(given: Path, scratch: Path) -> tuple[Path, list[str]]:
+    """Take a zip or a folder in as `grade` would: the student's files laid over the scaffold, and what is graded."""
+    # Of a folder with codes in it, such as a clone, only these; a link there is taken for what it is, and refused.
+    codes = given / "codes"
+    hand_in = codes if codes.is_dir() and not codes.is_symlink() else given
     limits = read_course(REPOSITORY / COURSE_FILE).intake
-    taken = take_in(alone, build_scaffold(REFERENCE), limits, scratch / "taken")[0]
+    taken = take_in_one(hand_in, build_scaffold(REFERENCE), limits, scratch)
     if taken.codes is None:
-        raise CourseError(f"{hand_in}: {taken.reason}")
-    return taken.codes
+        raise CourseError(f"--submission {given}: {taken.reason}")
+    return taken.codes, [project for project in PROJECTS if project in (REQUIRED_PROJECT, *taken.projects)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1301,6 +1301,18 @@ attack(
     files=BOTH,
 )
 
+attack(
+    "results of as many megabytes as there may be",
+    "scaffold with GAN",
+    FORGER
+    + """
+np.savez(f"{OUT}/{PROBE}.npz", **{f"x{n}": np.random.rand(1 << 20) for n in range(7)})
+open(f"{OUT}/{PROBE}.json", "w").write('{"facts": {}, "failures": {}, "more": "' + "x" * 900_000 + '"}')
+os._exit(0)
+""",
+    files=ALL,
+)
+
 # Files that come along, and files that are hard to read.
 
 _SHADOWS = ("json", "torch", "numpy", "random", "conftest", "sitecustomize", "usercustomize", "autograder", "coursekit")
@@ -1332,6 +1344,14 @@ attack(
         "codes/VAE/\x1b[31m\u202efdp.py": b"x = 1\n",
         "codes/VAE/@SUM(1).pt": b"x",
         "codes/VAE/" + "n" * 200 + ".py": b"x = 1\n",
+    },
+)
+attack(
+    "zips in the hand-in",
+    "scaffold",
+    beside={
+        "codes/VAE/bomb.zip": pack({"x": bytes(10**7)}),
+        "solution.zip": pack({f"codes/{name}": content for name, content in BASES["right"].items()}),
     },
 )
 attack("a main.py of deep brackets", "right", add={VAE_MAIN: b"x = " + b"(" * 50_000 + b")" * 50_000 + b"\n"})

@@ -10,7 +10,7 @@ from torch import nn
 
 from coursekit import checkpoint
 from coursekit.errors import CourseError
-from coursekit.files import write_atomically
+from coursekit.files import claim_private, write_atomically
 
 SETTINGS = {"model": "VAE", "learning_rate": 0.001, "seed": 0}
 
@@ -167,7 +167,7 @@ def test_an_evaluation_leaves_a_write_that_is_under_way_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".step_00000010.pt.abc.tmp"]
 
 
-@pytest.mark.parametrize("failing", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("failing", ["open", "fsync", "replace"])
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, failing):
     earlier = checkpoint.save(tmp_path, 10, trained_parts(1), SETTINGS)
     full = OSError(errno.ENOSPC, "No space left on device")
@@ -175,22 +175,71 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, failin
     def refuse(*args, **kwargs):
         raise full
 
-    if failing == "write":
-        monkeypatch.setattr(os, "fdopen", refuse)
-    else:
-        monkeypatch.setattr(os, failing, refuse)
+    monkeypatch.setattr(os, failing, refuse)
     with pytest.raises(CourseError, match="No space left on device"):
         checkpoint.save(tmp_path, 20, trained_parts(2), SETTINGS)
     assert list(tmp_path.iterdir()) == [earlier]
 
 
+@pytest.fixture
+def umask():
+    """Sets the process's umask, and puts back what it was."""
+    was = os.umask(0o022)
+    os.umask(was)
+    yield os.umask
+    os.umask(was)
+
+
+def mode(path) -> int:
+    return path.stat().st_mode & 0o777
+
+
 def test_atomic_writes_replace_whole_files(tmp_path):
     path = write_atomically(tmp_path / "new" / "file.txt", "ä")
     assert path.read_bytes() == "ä".encode()
-    assert path.stat().st_mode & 0o777 == 0o644
     write_atomically(path, b"other")
     assert path.read_bytes() == b"other"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0o002, 0o664, 0o775)]
+)
+def test_new_files_have_the_mode_that_the_user_s_umask_gives(tmp_path, umask, mask, file, folder):
+    umask(mask)
+    path = write_atomically(tmp_path / "new" / "file.txt", "x")
+    assert (mode(path), mode(path.parent)) == (file, folder)
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o077])
+def test_private_files_are_their_owner_s_alone_in_folders_that_are_too(tmp_path, umask, mask):
+    umask(mask)
+    path = write_atomically(tmp_path / "new" / "deep" / "file.txt", "x", private=True)
+    base = claim_private(tmp_path / "other" / "data.db")
+    assert (mode(path), mode(path.parent), mode(path.parent.parent)) == (0o600, 0o700, 0o700)
+    assert (mode(base), mode(base.parent), base.read_bytes()) == (0o600, 0o700, b"")
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("given", [0o600, 0o640, 0o664])
+def test_what_is_there_keeps_its_mode(tmp_path, private, given):
+    tmp_path.chmod(0o755)
+    for name in ("file.txt", "data.db"):
+        (tmp_path / name).write_text("old")
+        (tmp_path / name).chmod(given)
+    write_atomically(tmp_path / "file.txt", "new", private)
+    assert (mode(tmp_path / "file.txt"), mode(tmp_path)) == (given, 0o755)
+    assert (tmp_path / "file.txt").read_text() == "new"
+    assert (mode(claim_private(tmp_path / "data.db")), (tmp_path / "data.db").read_text()) == (given, "old")
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_not_touched(tmp_path):
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / "other").chmod(0o666)
+    (tmp_path / "file").symlink_to("other")
+    path = write_atomically(tmp_path / "file", "new", private=True)
+    assert not path.is_symlink() and mode(path) == 0o600
+    assert ((tmp_path / "other").read_text(), mode(tmp_path / "other")) == ("kept", 0o666)
 
 
 def test_atomic_writes_under_a_file_are_one_line(tmp_path):

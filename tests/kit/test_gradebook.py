@@ -4,15 +4,18 @@ import csv
 import io
 import json
 import re
+import time
 
 import pytest
 from html_page import Page
 
 from autograder.class_page import class_page
+from autograder.evidence import Failure, read_failure
 from autograder.feedback import to_gradescope, to_html, to_markdown
 from autograder.grades import CheckResult, Grade, from_json, points, to_json
-from autograder.spreadsheets import BYTE_ORDER_MARK, canvas_csv, moodle_csv, plain_csv
+from autograder.spreadsheets import BYTE_ORDER_MARK, canvas_csv, harmless, moodle_csv, plain_csv
 from coursekit.errors import CourseError
+from coursekit.text import shortened
 
 EVIL = '=HYPERLINK("http://evil","x")<script>alert(1)</script>\u202e'
 KL = CheckResult("vae.kl", "kl_loss is averaged", False, 0.5, 2, "your KL is summed:\ndivide by the batch")
@@ -70,12 +73,59 @@ def test_platforms_csv():
     assert moodle[1][:2] == ["2021000001", "3.5"] and "kl_loss is averaged: your KL is summed" in moodle[1][2]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_no_cell_is_a_formula(start):
-    grade = Grade(f"{start}1+1", "graded", 1, (CheckResult("a", "t", False, 0, 1, f"{start}cmd"),), (f"{start}x",))
-    for text in (plain_csv([grade]), canvas_csv([grade], f"{start}a"), moodle_csv([grade], "a")):
+STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+BLANKS = ("", " ", "   ", "\u00a0", "\u3000", "\ufeff", "\u200b", "\x0b")
+SEPARATORS = (";", ",", "\t", "|", "\r", "\n")
+
+
+def three_csv(text: str) -> list[str]:
+    """All spreadsheets of a class in which every text that a student can choose is this one."""
+    grade = Grade(text, "graded", 1, (CheckResult("a", "t", False, 0, 1, text),), (text,))
+    refused = Grade(text, f"refused: {text}", 1, (), (text, text))
+    return [plain_csv([grade, refused]), canvas_csv([grade, refused], text), moodle_csv([grade, refused], text)]
+
+
+@pytest.mark.parametrize("blanks", BLANKS)
+@pytest.mark.parametrize("start", STARTS)
+def test_no_cell_is_a_formula(start, blanks):
+    for text in three_csv(f"{blanks}{start}1+1"):
         cells = [cell for row in rows(text) for cell in row]
-        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in cells)
+        assert not any(cell.strip("".join(BLANKS)).startswith(STARTS) for cell in cells), cells
+        assert any(f"'{blanks}{start}1+1" in cell for cell in cells)
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("start", STARTS[:8])
+def test_no_part_of_a_cell_is_a_formula_where_the_separator_is_another_one(separator, start):
+    evil = f"a{separator}{start}1+1{separator} {start}cmd|' /C calc'!A0{separator}b"
+    for text in three_csv(evil):
+        for cell in (cell for row in rows(text) for cell in row):
+            parts = re.split(r"[;,|\t\r\n]", cell)
+            assert not any(part.strip().startswith(STARTS[:8]) for part in parts), cell
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_text_stays_in_its_quotes_whatever_the_separator_is(delimiter):
+    """The hand-in `a;=1+1;b.zip`, as a spreadsheet opens it whose separator is no comma."""
+    for text in three_csv(f"a{delimiter}=1+1{delimiter}b"):
+        for line in csv.reader(io.StringIO(text.removeprefix(BYTE_ORDER_MARK)), delimiter=delimiter):
+            assert not any(cell.startswith(STARTS) for cell in line)
+        assert f"\"a{delimiter}'=1+1{delimiter}b" in text
+
+
+def test_what_is_no_formula_stays_as_it_is():
+    for text in ("log \u03c3 has shape (2, -1), not (2, 3, -1)", "a-b; c=d, e+f", "x@y.org", "Ada Lovelace", "1 = 1"):
+        assert harmless(text) == text
+
+
+def test_looking_for_formulas_takes_time_in_proportion():
+    def seconds(length: int) -> float:
+        began = time.process_time()
+        for piece in (" ", ",", ", ", "\n", "\n ", ";\u200b", ", -1", "9"):
+            harmless(piece * length)
+        return time.process_time() - began
+
+    assert seconds(80_000) < 8 * seconds(20_000)
 
 
 def test_feedback_says_what_is_wrong_first_and_what_was_not_looked_at():
@@ -88,6 +138,24 @@ def test_feedback_says_what_is_wrong_first_and_what_was_not_looked_at():
     page = Page(to_html(GRADES[0]))
     assert page.tags.count("li") == 4 and "3.5 of 6 points" in page.words
     assert "Not graded: refused" in to_html(GRADES[2]) and "Not graded" not in to_html(GRADES[0])
+
+
+def test_a_text_that_is_cut_is_cut_at_a_word_and_says_so():
+    assert shortened("all of it", 9) == "all of it"
+    assert shortened("Saved intermediates of it", 20) == "Saved intermediates…"
+    assert shortened("Saved intermediates, of it", 24) == "Saved intermediates, of…"
+    assert shortened("Saved intermediates, of it", 22) == "Saved intermediates…"
+    assert shortened("x" * 30, 20) == "x" * 19 + "…"
+    assert shortened("a " + "x" * 30, 20) == "a " + "x" * 17 + "…"
+
+
+def test_what_stopped_the_code_is_cut_at_a_word_before_the_hint():
+    said = "Trying to backward through the graph a second time " * 10
+    sentence = Failure("RuntimeError", said, "GAN/trainer.py:50", 2, "Block 2 has used up G's graph.").sentence()
+    said, _, hint = sentence.partition("… ")
+    assert said.split()[-1] in said.split()[:-1] and hint == "Block 2 has used up G's graph."
+    assert Failure("E", "x", hint="Why.").sentence() == "your code stops with E: x. Why."
+    assert read_failure({"type": "E", "message": "word " * 10**5}).message == "word " * 79 + "word…"
 
 
 def test_nothing_of_a_student_s_becomes_markup():

@@ -35,7 +35,19 @@ LIMITS = {
 SEED = 5
 HONEST = ("scaffold with GAN", "right with GAN", "KL twice", "saturating")
 # Odd names of hand-ins; the platforms' own can't hold these, a folder of files can.
-ODD_NAMES = (FORMULA.replace("/", ""), MARKUP.replace("/", ""), ESCAPE, "-1+1", "@x", "x" * 200)
+ODD_NAMES = (
+    FORMULA.replace("/", ""),
+    MARKUP.replace("/", ""),
+    ESCAPE,
+    "-1+1",
+    "@x",
+    "x" * 200,
+    "a;=1+1;b",
+    "a\t=1+1",
+    " =1+1",
+    "＝1+1",
+    ".hidden",
+)
 # What is not disturbed by its own attack: it would lose points if it found what it looks for.
 UNHARMED = (
     "right only where it is graded",
@@ -145,9 +157,19 @@ def assert_nothing_gets_out(graded: Graded) -> None:
             assert not [one for one in page.attributes if one.startswith("on")], name
         if name.endswith(".csv"):
             for row in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")):
-                assert [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == [], (name, row)
+                parts = [part.strip() for cell in row for part in (cell, *re.split(r"[;|\t\r\n]", cell))]
+                assert [part for part in parts if part.startswith(("=", "+", "-", "@", "＝", "＋"))] == [], (name, row)
         if name != "summary.txt":
             assert "\x1b" not in text and "\u202e" not in text, name
+
+
+def assert_little_is_kept(graded: Graded) -> None:
+    """Fail where a submission's evidence takes more of the disk than a few times what the reference's does."""
+    kept = {
+        folder.name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        for folder in ((graded.folder / "evidence" / "reference"), *(graded.folder / "evidence" / "students").iterdir())
+    }
+    assert max(kept.values()) < 5 * kept["reference"], kept
 
 
 def assert_earns_nothing(graded: Graded, student: str, base: str) -> None:
@@ -188,7 +210,13 @@ def student_of(base: str) -> str:
     return f"base{list(BASES).index(base):02}"
 
 
-WORST = ("writes results and leaves", "a fork bomb", "kills all processes", "an exception with a hostile name and text")
+WORST = (
+    "writes results and leaves",
+    "a fork bomb",
+    "kills all processes",
+    "an exception with a hostile name and text",
+    "results of as many megabytes as there may be",
+)
 
 
 def test_the_worst_among_honest_students(tmp_path):
@@ -198,6 +226,7 @@ def test_the_worst_among_honest_students(tmp_path):
     graded = grade(tmp_path, students | {student: HOSTILE[name].hand_in() for student, name in names.items()})
     assert [graded.rows[student_of(name)]["score"] for name in honest] == [0, 0, 8]
     assert_nothing_gets_out(graded)
+    assert_little_is_kept(graded)
     for student, name in names.items():
         assert_earns_nothing(graded, student, student_of(HOSTILE[name].base))
 
@@ -210,6 +239,7 @@ def test_a_class_of_hostile_submissions(tmp_path, alone):
     assert len(graded.rows) == len(students)
     assert_as_without(graded, alone)
     assert_nothing_gets_out(graded)
+    assert_little_is_kept(graded)
     gained = {}
     for student, name in names.items():
         try:

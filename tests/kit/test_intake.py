@@ -1,9 +1,12 @@
 """Taking in a folder of hand-ins: every way in which one may be hostile, odd or incomplete, and that others go on."""
 
+import errno
 import os
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import time
 import unicodedata
 import zipfile
@@ -12,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import REFERENCE, REPOSITORY
@@ -21,10 +25,12 @@ from hypothesis import strategies as st
 from autograder import intake, summaries
 from autograder.archives import ArchiveError, safe_parts, unpack
 from autograder.course import COURSE_FILE, read_course
-from autograder.intake import take_in
+from autograder.intake import take_in, take_in_one
 from autograder.names import folder_name, read_name
 from autograder.overlay import is_reserved
+from autograder.probing import read_codes
 from autograder.scaffold import build_scaffold
+from autograder.sources import not_taken
 from autograder.summaries import make_summary
 from coursekit.archive import pack
 from coursekit.errors import CourseError
@@ -79,6 +85,12 @@ class Class:
             assert (row.status == "refused") == bool(row.reason) == (row.codes is None) == (not row.folder.exists())
         assert {path.name for path in scratch.iterdir()} == {row.folder.name for row in rows if row.status == "ok"}
         return rows
+
+    def unpacked(self) -> Path:
+        """What the one zip unpacks to."""
+        (path,) = self.folder.iterdir()
+        unpack(path, target := self.runs / f"{time.monotonic_ns()}-unpacked", LIMITS)
+        return target
 
     def only(self, *arguments) -> intake.Submission:
         (row,) = self.take_in(*arguments)
@@ -138,7 +150,7 @@ def test_a_wrapping_folder_and_what_a_system_leaves_are_forgiven(room, good, wra
     room.put(f"{NUMBER}.zip", zipped({wrapper + name: data for name, data in good.items()} | rest))
     row = room.only()
     assert (row.status, row.summary, row.remarks) == ("ok", "same", ["no codes/GAN, which is optional"])
-    assert not list(row.handed_in.rglob(".DS_Store"))
+    assert not list(room.unpacked().rglob(".DS_Store"))
 
 
 @pytest.mark.usefixtures("fast")
@@ -150,7 +162,7 @@ def test_names_in_any_encoding(room, good, encoding):
     room.put(f"{NUMBER}.zip", packed)
     row = room.only()
     assert row.status == "ok", row.reason
-    assert (row.handed_in / name).read_bytes() == b"1"
+    assert (room.unpacked() / name).read_bytes() == b"1"
 
 
 @pytest.mark.usefixtures("fast")
@@ -173,7 +185,7 @@ def test_data_descriptors_and_zip64_survive(room, good):
     room.put(f"{NUMBER}.zip", stream.getvalue())
     row = room.only()
     assert row.status == "ok", row.reason
-    assert (row.handed_in / "Report.pdf").read_bytes() == PDF
+    assert (room.unpacked() / "Report.pdf").read_bytes() == PDF
 
 
 # --- what is refused ---
@@ -186,8 +198,16 @@ NAMES = {
     "//host/x": "absolute",
     "C:/x.py": "absolute",
     "c:x.py": "absolute",
-    "..\\x.py": "backslash",
-    "codes\\VAE\\x.py": "backslash",
+    "..\\x.py": "leads out",
+    "..\\..\\x.py": "leads out",
+    "codes\\..\\..\\x.py": "leads out",
+    "codes/..\\../x.py": "leads out",
+    "C:\\x.py": "absolute",
+    "C:..\\x.py": "absolute",
+    "\\x.py": "absolute",
+    "\\\\server\\share\\x.py": "absolute",
+    "\\\\?\\C:\\x.py": "absolute",
+    "a\\" * 30 + "x": "folders in each other",
     "x" * 256: "too long",
     "é" * 130: "too long",
     "a/" * 499 + "abc": "too long",
@@ -202,10 +222,24 @@ def test_a_name_that_no_hand_in_has(room, good, tmp_path, name):
     before = sorted(path for path in tmp_path.rglob("*"))
     room.put(f"{NUMBER}.zip", zipped(good | {name: b"x"}))
     assert NAMES[name] in room.only().reason
-    room.put(f"{NUMBER}.zip", zipped([*good.items(), (name.rstrip("/") + "/", b"")]))
+    room.put(f"{NUMBER}.zip", zipped([*good.items(), (name.rstrip("/\\") + "/", b"")]))
     assert NAMES[name] in room.only().reason
     shutil.rmtree(room.runs)
     assert sorted(path for path in tmp_path.rglob("*")) == sorted([*before, room.folder / f"{NUMBER}.zip"])
+
+
+@pytest.mark.usefixtures("fast")
+def test_backslashes_part_folders(room, good):
+    """As some programs on Windows write them into zips."""
+    files = [(name.replace("/", "\\"), data) for name, data in good.items()]
+    room.put("1000001.zip", zipped([("codes\\", b""), ("codes\\VAE\\", b""), *files]))
+    room.put("1000002.zip", zipped([(f"{NUMBER}/{name}", data) for name, data in files]))
+    write(room.folder / "1000003", dict(files))  # what an unpacker makes of it that takes a backslash for a letter
+    room.put("1000004.zip", zipped([*files, ("codes/VAE/model.py", b"x")]))
+    *rows, twice = room.take_in()
+    assert [(row.status, row.projects, row.report) for row in rows] == [("ok", ("VAE",), "Report.pdf")] * 3
+    assert all((row.codes / "VAE" / "model.py").read_bytes() == SCAFFOLD["VAE/model.py"] for row in rows)
+    assert twice.reason == "codes/VAE/model.py is there twice"
 
 
 def test_a_null_byte_in_a_name(room, good):
@@ -313,11 +347,169 @@ def test_a_link_or_a_pipe_in_place_of_a_zip(room, good, tmp_path):
     assert [row.reason for row in room.take_in()] == ["it is a link, not a zip", "it is a pipe, not a zip"]
 
 
+def linked_model(codes: Path, secret: Path) -> None:
+    (codes / "VAE" / "model.py").unlink()
+    (codes / "VAE" / "model.py").symlink_to(secret / "VAE" / "model.py")
+
+
+def linked_helper(codes: Path, secret: Path) -> None:
+    (codes / "VAE" / "helper.py").symlink_to(secret / "VAE" / "model.py")
+
+
+def linked_chain(codes: Path, secret: Path) -> None:
+    (codes / "a").symlink_to(secret)
+    (codes / "VAE" / "helper.py").symlink_to("../a/VAE/model.py")
+
+
+def linked_project(codes: Path, secret: Path) -> None:
+    shutil.rmtree(codes / "VAE")
+    (codes / "VAE").symlink_to(secret / "VAE")
+
+
+def linked_codes(codes: Path, secret: Path) -> None:
+    shutil.rmtree(codes)
+    codes.symlink_to(secret)
+
+
+def linked_nowhere(codes: Path, secret: Path) -> None:
+    (codes / "VAE" / "helper.py").symlink_to("nowhere")
+
+
+LINKS = {
+    linked_model: "VAE/model.py",
+    linked_helper: "VAE/helper.py",
+    linked_chain: "",
+    linked_project: "VAE",
+    linked_codes: "",
+    linked_nowhere: "VAE/helper.py",
+}
+
+
+@pytest.fixture
+def secret(tmp_path) -> Path:
+    """A folder with what no student's code may ever hold."""
+    write(tmp_path / "secret", {name: b"SECRET = 1\n" for name in SCAFFOLD})
+    return tmp_path / "secret"
+
+
 @pytest.mark.usefixtures("fast")
-def test_a_link_in_a_folder(room, good):
-    write(room.folder / NUMBER, good)
-    (room.folder / NUMBER / "codes" / "VAE" / "x.py").symlink_to("/etc/passwd")
-    assert room.only().reason == "codes/VAE/x.py is a link"
+@pytest.mark.parametrize("put_link", LINKS)
+def test_a_link_in_a_folder_is_refused_wherever_it_lies(room, good, secret, put_link):
+    """In a class's folder, and in a folder that is given by hand, itself or by a link of the TA's own."""
+    folder = room.folder / NUMBER
+    write(folder, good)
+    put_link(folder / "codes", secret)
+    assert room.only().reason.endswith(" is a link")
+    (room.runs / "given").symlink_to(folder)
+    for number, path in enumerate((folder, room.runs / "given")):
+        taken = take_in_one(path, SCAFFOLD, LIMITS, room.runs / str(number))
+        assert taken.reason.endswith(" is a link") and taken.codes is None
+    assert not [path for path in room.runs.rglob("*") if path.is_file() and b"SECRET" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("put_link", LINKS)
+def test_code_is_read_through_no_link(room, good, secret, put_link):
+    write(room.folder, good)
+    put_link(room.folder / "codes", secret)
+    if put_link is linked_codes:  # this one, whoever calls it by its name has seen
+        assert set(read_codes(room.folder / "codes").values()) == {b"SECRET = 1\n"}
+        return
+    with pytest.raises(CourseError, match=f"{LINKS[put_link]}: a link, or not what it should be"):
+        read_codes(room.folder / "codes")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_code_is_read_from_files_only(tmp_path, make):
+    write(tmp_path, SCAFFOLD)
+    make(tmp_path / "VAE" / "x.py")
+    with pytest.raises(CourseError, match=r"x\.py: not a file"):
+        read_codes(tmp_path)
+    with pytest.raises(CourseError, match="nowhere: No such file"):
+        read_codes(tmp_path / "nowhere")
+
+
+def test_code_is_read_by_project_in_order(tmp_path):
+    write(tmp_path, SCAFFOLD | {"VAE/notes.txt": b"", "other/x.py": b""})
+    given = {name: data for name, data in SCAFFOLD.items() if name.endswith(".py")}
+    assert read_codes(tmp_path) == given and next(iter(read_codes(tmp_path))) == "VAE/dataset.py"
+
+
+@pytest.mark.usefixtures("fast")
+def test_what_a_ta_names_may_be_a_link_and_a_platform_s_folder(room, good, tmp_path):
+    write(tmp_path / "real", good)
+    (tmp_path / "link").symlink_to("real")
+    write(tmp_path / "Ada L_12_assignsubmission_file_", {"hw.zip": zipped(good)})
+    write(tmp_path / "two", {"a.zip": zipped(good), "b.zip": zipped(good)})
+    write(tmp_path, {"hand-in": zipped(good)})
+    for number, name in enumerate(("link", "Ada L_12_assignsubmission_file_", "hand-in")):
+        taken = take_in_one(tmp_path / name, SCAFFOLD, LIMITS, room.runs / str(number))
+        assert (taken.status, taken.projects) == ("ok", ("VAE",)), taken.reason
+    with pytest.raises(CourseError, match=r"more than one zip in it \(a\.zip, b\.zip\)"):
+        take_in_one(tmp_path / "two", SCAFFOLD, LIMITS, room.runs / "two")
+    with pytest.raises(CourseError, match="no such file or folder"):
+        take_in_one(tmp_path / "nothing", SCAFFOLD, LIMITS, room.runs / "nothing")
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_pipe_in_a_folder_is_not_waited_for_and_a_second_name_is_a_file(room, good):
+    write(room.folder / "1000001", good)
+    os.mkfifo(room.folder / "1000001" / "codes" / "VAE" / "x.py")
+    write(room.folder / "1000002", good)
+    os.link(room.folder / "1000002" / "Report.pdf", room.folder / "1000002" / "again.pdf")
+    pipe, second = room.take_in()
+    assert (pipe.reason, second.status) == ("codes/VAE/x.py is a pipe", "ok")
+
+
+def judged_by_hand(submission: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pytest", "tests/hidden", "--collect-only", "-q", "--submission", str(submission)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(command, cwd=REPOSITORY, env=kept, capture_output=True, text=True, timeout=240)
+
+
+@pytest.mark.parametrize("put_link", [linked_project])
+def test_a_link_in_a_folder_that_is_judged_by_hand_is_refused(tmp_path, good, secret, put_link):
+    write(tmp_path / NUMBER, good)
+    put_link(tmp_path / NUMBER / "codes", secret)
+    done = judged_by_hand(tmp_path / NUMBER)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.count("\n") < 4 and done.stderr.strip().endswith(" is a link"), done.stderr
+
+
+def test_a_folder_that_a_ta_names_by_a_link_is_judged(tmp_path, good):
+    write(tmp_path / NUMBER, good)
+    (tmp_path / "link").symlink_to(NUMBER)
+    done = judged_by_hand(tmp_path / "link")
+    assert done.returncode == 0, done.stderr
+
+
+# --- room on the disk ---
+
+
+@pytest.mark.usefixtures("fast")
+def test_of_what_was_unpacked_only_what_is_graded_stays(room, good):
+    room.put("1000001.zip", zipped(good | {"codes/VAE/large.bin": os.urandom(10**6), "a.zip": b"x"}))
+    row = room.only()
+    assert {path.name for path in row.folder.iterdir()} == {"codes"}
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_the_run_s_end_and_no_student_s_fault(room, good, monkeypatch, number):
+    room.put("1000001.zip", pack(good))
+
+    def full(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(intake, "read_layout", full)
+    with pytest.raises(CourseError, match="no space left to unpack hand-ins in: free some, or set TMPDIR"):
+        room.take_in()
+
+
+def test_a_summary_that_finds_no_room_is_not_put_down_to_the_code(room, good, fast, monkeypatch):
+    room.put("1000001.zip", pack(good))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
+    with pytest.raises(CourseError, match="no space left"):
+        room.take_in()
 
 
 # --- zip bombs ---
@@ -359,11 +551,10 @@ def test_a_size_that_is_a_lie(room, declared):
     packed[at + 24 : at + 28] = struct.pack("<I", declared)
     packed[at + 16 : at + 20] = struct.pack("<I", zlib.crc32(content[:declared]))
     room.put(f"{NUMBER}.zip", bytes(packed))
-    row = room.only()
-    if row.status == "ok":
-        assert (row.handed_in / "x").stat().st_size == declared
-    else:
-        assert row.reason.startswith("damaged")
+    try:
+        assert (room.unpacked() / "x").stat().st_size == declared
+    except ArchiveError as error:
+        assert str(error).startswith("damaged")
 
 
 def test_files_that_overlap(room):
@@ -379,12 +570,12 @@ def test_files_that_overlap(room):
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_zip_in_the_zip_is_not_opened(room, good):
+def test_a_zip_beside_the_code_is_not_opened(room, good):
     inner = zipped({"../x": bytes(10**6)})
     room.put(f"{NUMBER}.zip", zipped(good | {"codes/VAE/data.zip": inner}))
     row = room.only()
     assert row.status == "ok"
-    assert (row.handed_in / "codes/VAE/data.zip").read_bytes() == inner
+    assert (room.unpacked() / "codes/VAE/data.zip").read_bytes() == inner
     assert "archives, not to be handed in: codes/VAE/data.zip" in row.remarks
 
 
@@ -463,12 +654,159 @@ def test_an_optional_project_that_nobody_worked_on_is_not_handed_in(room, good):
     assert "codes/GAN is as it was given, and optional: not counted as handed in" in untouched.remarks
 
 
-def test_with_no_code_at_all_the_scaffold_is_what_there_is(room):
-    room.put(f"{NUMBER}.zip", zipped({"Report.pdf": PDF}))
+NO_CODE = {
+    "only a report": ({"Report.pdf": PDF}, "it holds Report.pdf; the code must be in .py files there"),
+    "only a notebook": (
+        {"homework.ipynb": b"{}", "Report.pdf": PDF},
+        "it holds Report.pdf, homework.ipynb; the code must be in .py files there",
+    ),
+    "a notebook in its folder": (
+        {"codes/VAE/VAE.ipynb": b"{}", "codes/VAE/README.md": b"x"},
+        "it holds codes/VAE/VAE.ipynb; the code must be in .py files there",
+    ),
+    "only a README": ({"notes.md": b"x"}, "it holds notes.md; the code must be in .py files there"),
+    "only folders": ({"codes/VAE/": b""}, "there is nothing in it"),
+    "only what a platform adds": ({"timestamp.txt": b"", "comments.txt": b""}, "there is nothing in it"),
+    "given files that nobody writes in": (
+        {"codes/VAE/main.py": b"x = 1\n"},
+        "it holds codes/VAE/main.py; the code must be in .py files there",
+    ),
+    "an archive of another kind": (
+        {"hw.rar": b"Rar!", "Report.pdf": PDF},
+        "it holds Report.pdf, hw.rar; nor is there any that can be read in hw.rar: hand in one ordinary zip",
+    ),
+    "no folders": (
+        {"model.py": SCAFFOLD["VAE/model.py"], "trainer.py": SCAFFOLD["VAE/trainer.py"]},
+        "it holds model.py, trainer.py; "
+        "model.py should be codes/VAE/model.py, trainer.py should be codes/VAE/trainer.py",
+    ),
+    "no folders, other names": (
+        {"codes/gan.py": SCAFFOLD["GAN/model.py"], "codes/gan_train.py": SCAFFOLD["GAN/trainer.py"]},
+        "it holds codes/gan.py, codes/gan_train.py; "
+        "codes/gan.py should be codes/GAN/model.py, codes/gan_train.py should be codes/GAN/trainer.py",
+    ),
+    "folders of other names": (
+        {"hw/vae_final/model.py": b"import torch\nclass  VAE(torch.nn.Module):\n    pass\n"},
+        "it holds hw/vae_final/model.py; hw/vae_final/model.py should be codes/VAE/model.py",
+    ),
+    "a word about a class": (
+        {"notes.py": b"# class VAE\nx = 'class VAE'\n"},
+        "it holds notes.py; the code must be in .py files there",
+    ),
+}
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("name", NO_CODE)
+def test_a_hand_in_without_code_is_refused_with_what_it_holds_instead(room, name):
+    files, reason = NO_CODE[name]
+    room.put(f"{NUMBER}.zip", zipped(files))
+    assert room.only().reason == f"no codes/VAE with model.py or trainer.py in it: {reason}"
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_scaffold_that_nobody_has_touched_is_a_hand_in(room):
+    room.put(f"{NUMBER}.zip", zipped({f"codes/{name}": data for name, data in SCAFFOLD.items()}))
+    assert room.only().status == "ok"
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("more", [{}, {"codes/VAE/README.md": b"x"}])
+def test_a_gan_alone_is_graded_and_it_is_said_that_the_vae_is_missing(room, more):
+    files = {f"codes/{name}": data for name, data in SCAFFOLD.items() if name.startswith("GAN/")}
+    room.put(f"{NUMBER}.zip", zipped(files | more))
     row = room.only()
-    assert (row.status, row.projects, row.analysis) == ("ok", (), None)
-    assert "no codes/: there is no code" in row.remarks and "no codes/VAE" in row.remarks
-    assert (row.codes / "VAE" / "model.py").read_bytes() == SCAFFOLD["VAE/model.py"]
+    assert (row.status, row.projects) == ("ok", ("GAN",))
+    assert "no code in codes/VAE, which is required: the empty scaffold is graded" in row.remarks
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_folder_called_like_a_project_without_code_does_not_hide_the_code(room, good):
+    files = {f"final/{name}": data for name, data in good.items()} | {"codes/VAE/plots.png": b"x", "VAE/x.txt": b"x"}
+    room.put(f"{NUMBER}.zip", zipped(files))
+    row = room.only()
+    assert (row.status, row.projects) == ("ok", ("VAE",)) and "codes/VAE/model.py is missing" not in str(row.remarks)
+
+
+def test_more_code_than_anybody_writes_is_refused(room, good):
+    many = {f"codes/VAE/part{n}.py": b"#" + os.urandom(500_000).hex().encode() for n in range(6)}
+    room.put(f"{NUMBER}.zip", zipped(good | many))
+    assert room.only().reason == "more than 5 MB of code"
+
+
+# --- a zip in the zip ---
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(
+    "path", ["hw4.zip", "Submission attachment(s)/hw4.ZIP", "a/b/2021012345/hw4.zip", "__MACOSX.zip", ".hw4.zip"]
+)
+def test_a_zip_in_the_zip_is_opened_where_the_code_lies_in_it(room, good, path):
+    report = good.pop("Report.pdf")
+    room.put(f"{NUMBER}.zip", zipped({path: zipped(good), f"{path.rpartition('/')[0]}/Report.pdf".lstrip("/"): report}))
+    row = room.only()
+    good["Report.pdf"] = report
+    assert (row.status, row.projects, row.report) == ("ok", ("VAE",), "Report.pdf")
+    assert f"the code lies in a zip in the zip, which was opened: {path}" in row.remarks
+    assert sum("hw4" in remark.lower() or ".zip" in remark for remark in row.remarks) == 1
+
+
+@pytest.mark.usefixtures("fast")
+def test_zips_in_each_other_are_opened_twice_and_no_deeper(room, good):
+    once = zipped({"inner/hw.zip": zipped({f"{NUMBER}/{name}": data for name, data in good.items()})})
+    room.put("1000001.zip", zipped({"outer.zip": once}))
+    room.put("1000002.zip", zipped({"more.zip": zipped({"outer.zip": once})}))
+    twice, deeper = room.take_in()
+    assert twice.status == "ok"
+    assert "the code lies in a zip in the zip, which was opened: outer.zip, inner/hw.zip" in twice.remarks
+    assert deeper.reason == (
+        "no codes/VAE with model.py or trainer.py in it: it holds more.zip; "
+        "nor is there any that can be read in more.zip: hand in one ordinary zip"
+    )
+
+
+@pytest.mark.usefixtures("fast")
+def test_of_several_zips_the_one_with_code_is_opened(room, good):
+    others = {"data.zip": zipped({"x.csv": b"1"}), "report.zip": zipped({"Report.docx": b"PK"}), "odd.zip": b"PK no"}
+    room.put("1000001.zip", zipped({"work.zip": zipped(good), **others}))
+    room.put("1000002.zip", zipped({"vae.zip": zipped(good), "vae_new.zip": zipped(good), **others}))
+    room.put("1000003.zip", zipped(others))
+    one, several, none = room.take_in()
+    assert one.status == "ok" and "the code lies in a zip in the zip, which was opened: work.zip" in one.remarks
+    assert several.reason == "more than one zip with code in it: vae.zip, vae_new.zip; hand in one"
+    assert none.reason.startswith("odd.zip, in which the code may be: damaged")
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_zip_in_the_zip_keeps_the_limits_of_the_whole(room, good):
+    noise = {f"{n}": os.urandom(700_000) for n in range(2)}
+    room.put("1000001.zip", zipped({"a.zip": zipped(good | noise, zipfile.ZIP_STORED)}, zipfile.ZIP_STORED))
+    room.put("1000002.zip", zipped({"a.zip": zipped(good | {f"f{i}": b"" for i in range(14)})}))
+    room.put("1000003.zip", zipped({"a.zip": zipped(good | {"../x": b""})}))
+    room.put(
+        "1000004.zip", zipped({"a.zip": zipped([(entry("codes/VAE/x.py", stat.S_IFLNK | 0o777), b"/etc/passwd")])})
+    )
+    room.put("1000005.zip", zipped({"a.zip": zipped(good | {"x": bytes(3 * 10**6)})}))
+    reasons = [row.reason.partition(", in which the code may be: ")[2] for row in room.take_in(SMALL)]
+    assert reasons == [
+        "too large: more than 2 MB when unpacked",
+        "too many files: more than 20",
+        "../x: a name that leads out of the hand-in",
+        "codes/VAE/x.py is a link",
+        "a zip bomb: x unpacks to more than 200 times its size",
+    ]
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_zip_in_a_folder_is_opened_too(room, good):
+    """Sakai's export."""
+    student = room.folder / "Lovelace, Ada(ada1)"
+    write(student, {"timestamp.txt": b"2026", "comments.txt": b"", "Submission attachment(s)/hw4.zip": zipped(good)})
+    write(room.folder / "Absent, Bob(bob1)", {"timestamp.txt": b"", "comments.txt": b""})
+    room.put("grades.csv", b"x")
+    bob, ada = room.take_in()
+    assert (ada.student, ada.status, ada.projects) == ("Lovelace, Ada(ada1)", "ok", ("VAE",))
+    assert (bob.status, bob.reason.rpartition(": ")[2]) == ("refused", "there is nothing in it")
 
 
 # --- laid over the scaffold ---
@@ -563,6 +901,9 @@ def test_code_that_costs_analyze_too_much_costs_nobody_else(room, good, monkeypa
         ("lovelaceada_12345_67891_homework-2.zip", None, "lovelaceada_12345", 2),
         ("Ada Lovelace_12345_assignsubmission_file_", None, "Ada Lovelace_12345", None),
         ("Ada Lovelace_12345_assignsubmission_file_2021012345.zip", NUMBER, "Ada Lovelace_12345", None),
+        ("HW4_ada_attempt_2026-06-14-12-00-00_2021012345 (1).zip", NUMBER, "HW4_ada", 20260614120000),
+        ("Final_HW_2021012345_attempt_2026-06-14-12-00-00_x.zip", NUMBER, "Final_HW_2021012345", 20260614120000),
+        ("2021012345_attempt_2.zip", NUMBER, None, None),
         ("Ada Lovelace_12345_assignsubmission_file", None, "Ada Lovelace_12345", None),
     ],
 )
@@ -594,6 +935,140 @@ def test_moodle_s_folders(room, good):
     assert (bob.student, tag(bob), bob.status) == ("Bob M_13", "bob", "ok")
     assert "no student number in its name" in bob.remarks
     assert (cleo.student, cleo.status) == ("Cleo N_14", "ok")
+
+
+@pytest.mark.usefixtures("fast")
+def test_blackboard_s_names(room, good):
+    for user, when, content in (
+        ("ada", "2026-06-14-12-00-00", "old"),
+        ("ada", "2026-06-15-09-30-00", "new"),
+        ("bob", "2026-06-14-12-00-01", "bob"),
+    ):
+        room.put(f"HW4_{user}_attempt_{when}_homework.zip", tagged(good, content), when=1_790_000_000 - len(content))
+        room.put(f"HW4_{user}_attempt_{when}.txt", b"Name: x")
+    room.put("HW4_ada_attempt_2026-06-15-09-30-00_Report.pdf", PDF)
+    room.put("HW4_2021012345_attempt_2026-06-15-09-30-00_1999999999.zip", tagged(good, "number"))
+    number, ada, bob = room.take_in()
+    assert [(row.student, tag(row)) for row in (number, ada, bob)] == [
+        (NUMBER, "number"),
+        ("HW4_ada", "new"),
+        ("HW4_bob", "bob"),
+    ]
+    assert "handed in beside the zip, and not looked at: HW4_ada_attempt_2026-06-15-09-30-00_Report.pdf" in ada.remarks
+    assert ada.superseded == ["HW4_ada_attempt_2026-06-14-12-00-00_homework.zip"]
+    assert len(not_taken(room.folder)) == 3
+
+
+GRADESCOPE = """---
+submission_298765432:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: '2021012345'
+    :email: ada@x.edu
+  - :name: Bob Moran
+    :sid: '2021012346'
+    :email: bob@x.edu
+  :created_at: 2026-06-14 21:36:16.284203000 Z
+  :history:
+  - :id: 298765431
+    :submitters:
+    - :name: Somebody Else
+      :sid: '1'
+submission_298765433:
+  :submitters:
+  - :name: Cleo N
+    :sid:
+    :email: cleo@x.edu
+submission_298765434:
+  :submitters:
+  - :name: Eve O
+    :sid: "2021012399"
+"""
+
+
+@pytest.mark.usefixtures("fast")
+def test_gradescope_s_export(room, good):
+    room.put("submission_metadata.yml", GRADESCOPE.encode())
+    write(room.folder / "submission_298765432", good)
+    room.put("submission_298765433/2021012345.zip", pack(good))  # another's number is no way to be another
+    room.put("submission_298765434/codes.zip", pack(good))
+    write(room.folder / "submission_298765435", good)
+    rows = {row.source.partition("/")[0]: row for row in room.take_in()}
+    assert [row.student for row in rows.values()].count(NUMBER) == 0
+    ada, cleo, eve, unknown = (rows[f"submission_29876543{n}"] for n in (2, 3, 4, 5))
+    assert (ada.student, cleo.student) == ("Ada Lovelace_298765432", "Cleo N_298765433")
+    assert (eve.student, unknown.student) == ("2021012399", "298765435")
+    assert all(row.status == "ok" for row in rows.values())
+    shutil.rmtree(room.folder / "submission_298765433")
+    assert NUMBER in [row.student for row in room.take_in()]
+
+
+NOBODYS = (
+    "submission_metadata.yml",
+    "grades.csv",
+    "grades.xls",
+    "Grades-CS101-HW4-20260614.csv",
+    "roster.xlsx",
+    "timestamp.txt",
+    "comments.txt",
+    "Ada_submissionText.html",
+    "lovelaceada_12345_text.html",
+    "lovelaceada_LATE_12345_link.html",
+    "Ada L_12_assignsubmission_onlinetext_onlinetext.html",
+    "index.html",
+    "README",
+    "README.md",
+    "export.log",
+    "gradebook_HW4_ada_attempt_2026-06-14-12-00-00.txt",
+)
+LEFTOVERS = (
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+    "._2021012345.zip",
+    ".Trashes",
+    ".Trash-1000",
+    "~$Report.docx",
+    ".git",
+)
+SOMEBODYS = (
+    ".2021012345.zip",
+    "..zip",
+    ".hidden",
+    "._real.zip",
+    "Report.pdf",
+    "homework.ipynb",
+    "model.py",
+    "work.rar",
+    "ada.docx",
+    "2021012349.csv",
+    "ada_12345_100_data.csv",
+    "notes.txt",
+    "homework.html",
+    "2021012347.tar.gz",
+    ".zip",
+)
+
+
+@pytest.mark.usefixtures("fast")
+def test_every_student_is_a_row_and_nothing_else(room, good):
+    for name in NOBODYS:
+        room.put(name, b"x")
+    for name in LEFTOVERS:
+        room.put(name, b"\x00\x05\x16\x07")
+    for name in SOMEBODYS:
+        room.put(name, pack(good) if name.endswith("zip") else b"x")
+    write(room.folder / ".hidden folder", good)
+    write(room.folder / "Ada L_12_assignsubmission_onlinetext_", {"onlinetext.html": b"x"})
+    rows = room.take_in()
+    assert sorted(row.source for row in rows) == sorted((*SOMEBODYS, ".hidden folder"))
+    dotted = {row.source: row for row in rows if row.source.startswith(".") and row.source != ".hidden"}
+    assert all(row.status == "ok" for row in dotted.values()) and len(dotted) == 5
+    assert dotted[".2021012345.zip"].student == NUMBER or "bear the student number" in str(
+        dotted[".2021012345.zip"].remarks
+    )
+    assert all(row.reason for row in rows if row.source not in dotted)
+    assert not_taken(room.folder) == sorted((*NOBODYS, "Ada L_12_assignsubmission_onlinetext_"))
 
 
 @pytest.mark.usefixtures("fast")
@@ -690,15 +1165,14 @@ def test_every_hand_in_is_a_row(room, good, monkeypatch):
     room.put("1000001.zip", b"Rar!\x1a\x07")
     room.put("1000002.zip", pack(good))
     room.put("1000003.zip", zipped({"../x": b""}))
-    room.put("grades.xlsx", b"x")
-    (room.folder / ".hidden").write_bytes(b"x")
+    room.put("homework.ipynb", b"x")
     monkeypatch.setattr(intake, "read_layout", lambda folder: 1 / 0)
     rows = room.take_in()
     assert [(row.student, row.status) for row in rows] == [
         ("1000001", "refused"),
         ("1000002", "refused"),
         ("1000003", "refused"),
-        ("grades.xlsx", "refused"),
+        ("homework.ipynb", "refused"),
     ]
     assert rows[1].reason == "not taken in, a fault of the intake: ZeroDivisionError: division by zero"
 
