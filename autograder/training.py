@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -17,12 +16,14 @@ from autograder.sandbox import limits as sandbox
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_arrays, read_json
 from autograder.sandbox.limits import MB, Outcome
 from autograder.sandbox.run import PYTHON, run_in_sandbox
+from autograder.scratch import scratch_folder
 from coursekit import extractors
 from coursekit.data import ImageSet, load_images
 from coursekit.errors import DIVERGED, CourseError
 from coursekit.evaluation import protocol_count
 from coursekit.extractors import Extractor
 
+IDLE_S = 60  # without computing anything: it waits for what never comes
 _WEIGHTS = ArraySpec(None, ("float32", "float64"), finite=False)
 
 
@@ -62,8 +63,8 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
     """
     images = real_images(course)
     count = protocol_count(chosen_extractor(course), images)
-    with TemporaryDirectory() as scratch:
-        folder = Path(scratch, "codes")
+    with scratch_folder() as scratch:
+        folder = scratch / "codes"
         _put({name: content for name, content in codes.items() if name.startswith(f"{project}/")}, folder)
         try:
             weights = _train(project, seed, folder, images, course, unsafe)
@@ -152,17 +153,18 @@ def _run(
     unsafe: bool,
 ) -> Outcome:
     """Run a program of autograder/probe; raises _Stopped where it comes to no good end."""
+    allowed = sandbox_limits(limits, idle_s=IDLE_S)
     outcome = run_in_sandbox(
         [PYTHON, "-m", f"autograder.probe.{program}", *arguments],
         inputs={**inputs, **KIT_SEEN},
-        limits=sandbox_limits(limits),
+        limits=allowed,
         outputs=outputs,
         environment={"PYTHONPATH": str(KIT) if unsafe else "/in/kit", **ONE_THREAD},
         unsafe=unsafe,
     )
     if outcome.status == sandbox.SANDBOX_FAILED:
         raise CourseError(f"the sandbox failed: {reason_given(outcome)}")
-    if stopped := what_stopped(outcome, limits):
+    if stopped := what_stopped(outcome, allowed):
         raise _Stopped(stopped)
     return outcome
 
