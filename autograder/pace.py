@@ -41,7 +41,7 @@ def unknown(limits: Limits) -> Pace:
 
 def first(took: Took, limits: Limits) -> Pace:
     """The pace of a project's probes together."""
-    return _pace(limits, 20, 20 * took.cpu_s, 10, 60, 100 * took.wall_s)
+    return _pace(limits, 10, 20 * took.cpu_s, 10, 60, 100 * took.wall_s)
 
 
 def later(took: Took, limits: Limits) -> Pace:

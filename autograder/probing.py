@@ -42,7 +42,7 @@ class Probed:
     """What came out when probes were run on one student's code.
 
     Attributes:
-        runs: probe -> what it left.
+        runs: probe -> what it left, before too.
         late: the probes of a project that was stopped for its time; each of them is still to be run by itself.
         took: project -> what its probes took, where nothing stopped them.
         spent_s: how long all of it was.
@@ -123,7 +123,7 @@ class SandboxProber(AbstractContextManager):
     ) -> Probed:
         """Run probes at the reference's pace (see `Prober`)."""
         begin = time.monotonic() - (before.spent_s if before else 0)
-        end, probed = begin + self.limits.submission_wall_s, Probed()
+        end, probed = begin + self.limits.submission_wall_s, Probed(dict(before.runs) if before else {})
         for project, together in _by_project(probes).items():
             if before is None:
                 # One process for all of a project, as nearly always nothing stops it; else each probe in its own.
