@@ -142,7 +142,7 @@ def _grade_class(
         if options.train and course.fid.when != NEVER:
             _check_training(course)
         seed = store.seed(options.seed)
-        changed = store.enter(executor.submit(environment.seen).result())
+        changed = store.enter(_installed(executor))
         if changed:
             print(f"what is installed here has changed since the last run ({changed}): code is run again")
         probing = _Probing(store, inputs_by_probe(seed), course, options, executor)
@@ -176,6 +176,16 @@ def _row(submission: Submission) -> _Row:
     if submission.codes is None:
         return _Row(submission, {}, projects, fault=f"refused: {submission.reason}")
     return _Row(submission, read_codes(submission.codes), projects)
+
+
+def _installed(executor: Executor) -> dict[str, str]:
+    """What the code will see of the Python that runs it, here or on a cluster."""
+    try:
+        return executor.submit(environment.seen).result()
+    except Exception as error:
+        if workers.is_full(error):
+            raise
+        raise CourseError(f"no code can be run there: {_said(error)}; do the workers have this repository?") from error
 
 
 def _check_training(course: Course) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, needs_bubblewrap
 
 from autograder import pace, probing
 from autograder.course import COURSE_FILE, read_course
@@ -12,6 +12,7 @@ from autograder.evidence import ALL_PROBES, VAE_PROBES
 from autograder.pace import Pace, Took
 from autograder.probing import Probed, SandboxProber
 from autograder.sandbox.limits import CPU_LIMIT, EXIT, IDLE_LIMIT, OK, WALL_LIMIT, Limits, Outcome
+from autograder.sandbox.run import PYTHON, run_in_sandbox
 
 LIMITS = read_course(REPOSITORY / COURSE_FILE).limits
 TOOK = {"VAE": Took(0.5, 1), "GAN": Took(0.2, 0.5)}
@@ -110,3 +111,23 @@ def test_the_time_for_a_submission_goes_on_where_it_was(prober):
     spent = Probed(spent_s=LIMITS.submission_wall_s + 1)
     probed = prober().run_paced({}, VAE_PROBES, INPUTS, TOOK, spent)
     assert {ran.stopped for ran in probed.runs.values()} == {probing.TIME_IS_UP}
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    "code, status",
+    [
+        ("import time; time.sleep(1000)", IDLE_LIMIT),
+        ("import threading; threading.Event().wait()", IDLE_LIMIT),
+        ("import signal; signal.pause()", IDLE_LIMIT),
+        ("import os; r, w = os.pipe(); os.read(r, 1)", IDLE_LIMIT),
+        ("import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()", IDLE_LIMIT),
+        ("import time\nwhile True: time.sleep(0.2)", IDLE_LIMIT),
+        ("while True: pass", CPU_LIMIT),
+        ("import os, time\nos.fork() or os.fork()\nwhile True: pass", CPU_LIMIT),
+        ("import time\nfor _ in range(8): time.sleep(0.4); sum(range(10**6))", OK),
+    ],
+)
+def test_hangs_are_told_from_work_by_their_cpu_time(code, status):
+    limits = Limits(cpu_s=2, idle_s=2, wall_s=100)
+    assert run_in_sandbox([PYTHON, "-c", code], inputs={}, limits=limits).status == status
