@@ -4,14 +4,16 @@ import argparse
 import os
 from pathlib import Path
 
+from autograder.cluster import Scheduler
 from autograder.course import COURSE_FILE, read_course
-from autograder.grades import GRADED
+from autograder.grades import GRADED, points, total
 from autograder.gradescope.bundle import bundle
 from autograder.layout import names_in_short
 from autograder.leaks import REFERENCE
 from autograder.release import release
 from autograder.scaffold import build_scaffold, stale_files, write_scaffold
 from autograder.sources import not_taken
+from autograder.stopping import signals_stop
 from code_analyze.blocks import find_blocks
 from coursekit.errors import CourseError, one_line_errors
 from coursekit.flags import not_negative, positive
@@ -24,7 +26,7 @@ HANDOUT = "handout"
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what the user can mend ends in one line on stderr and a non-zero exit status."""
     options = _parser().parse_args(arguments)
-    with one_line_errors(PROGRAM):
+    with one_line_errors(PROGRAM), signals_stop():
         options.run(options)
 
 
@@ -79,7 +81,24 @@ def _add_grade(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="N",
         help="submissions at one time (default: the cores)",
     )
-    place.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's scheduler, to send the work to")
+    place.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster's scheduler, to send the work to: tls://HOST:PORT"
+    )
+    for option, what in (("ca", "the authority's certificate"), ("cert", "your certificate"), ("key", "its key")):
+        grade.add_argument(
+            f"--tls-{option}", type=Path, metavar="PEM", help=f"{what} (default: that of Dask's configuration)"
+        )
+    grade.add_argument(
+        "--insecure-scheduler",
+        action="store_true",
+        help="take a scheduler elsewhere without TLS: whoever reaches it can do what you can",
+    )
+    grade.add_argument(
+        "--rerun",
+        nargs="*",
+        metavar="STUDENT",
+        help="run code again that was run already: that of these students, or of all",
+    )
     grade.add_argument(
         "--seed", type=not_negative, metavar="N", help="of the inputs (default: drawn once for each GRADES)"
     )
@@ -246,11 +265,17 @@ def _gradescope(options: argparse.Namespace) -> None:
 
 
 def _grade(options: argparse.Namespace) -> None:
-    from autograder.grading import UNMEASURED, Options, grade_class  # torch takes seconds to load
-
     root = _repository()
     course = read_course(options.course or root / COURSE_FILE)
-    how = Options(options.jobs, options.scheduler, options.unsafe_no_sandbox, options.seed)
+    scheduler = _scheduler(options)
+
+    from autograder.grading import UNMEASURED, Options, grade_class  # torch takes seconds to load
+
+    if course.unmeasured_points:
+        most = total(value for check, value in course.points.items() if check.startswith("vae."))
+        most, of = points(most - course.unmeasured_points), points(most)
+        print(f'{course.path}: fid.when is "never", so that {most} points are the most, not {of}')
+    how = Options(options.jobs, scheduler, options.unsafe_no_sandbox, options.seed, rerun=options.rerun)
     grades = grade_class(options.submissions, options.out, root / REFERENCE, course, how)
     graded = [grade for grade in grades if grade.status == GRADED]
     for grade in grades:
@@ -262,6 +287,17 @@ def _grade(options: argparse.Namespace) -> None:
     if others := not_taken(options.submissions):
         print(f"not taken for hand-ins: {names_in_short(others)}")
     print(f"{len(graded)} of {len(grades)} graded: {options.out / 'index.html'}")
+
+
+def _scheduler(options: argparse.Namespace) -> Scheduler | None:
+    tls = (options.tls_ca, options.tls_cert, options.tls_key)
+    if options.scheduler is None:
+        if options.insecure_scheduler or any(tls):
+            raise CourseError("--insecure-scheduler and --tls-… are for a --scheduler")
+        return None
+    scheduler = Scheduler(options.scheduler, options.insecure_scheduler, *tls)
+    scheduler.check()
+    return scheduler
 
 
 def _scaffold(options: argparse.Namespace) -> None:

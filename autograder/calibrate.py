@@ -10,11 +10,10 @@ from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 
-from tqdm import tqdm
-
 from autograder.course import Course, read_course
 from autograder.fid_points import Score, score
 from autograder.probing import read_codes
+from autograder.progress import Tracker
 from autograder.training import chosen_extractor, train
 from coursekit.errors import CourseError
 from coursekit.files import write_atomically
@@ -76,10 +75,11 @@ def calibrate(course_path: Path, reference_dir: Path, out: Path, write: bool, un
         )
     runs = list(product(PROJECTS, course.training.seeds))
     scores: dict[str, list[Score]] = {project: [] for project in PROJECTS}
-    with tqdm(runs, unit="run") as bar:
-        for project, seed in bar:
-            bar.set_description(f"{project}, seed {seed}")
+    with Tracker("training", "run", len(runs)) as tracker:
+        for project, seed in runs:
+            tracker.say(f"{project}, seed {seed}")
             scores[project].append(_score_once(codes, project, seed, course, out, unsafe))
+            tracker.update()
     spreads = [Spread(project, tuple(found)) for project, found in scores.items()]
     print(table(spreads, course))
     if write:

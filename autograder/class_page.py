@@ -4,19 +4,21 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from urllib.parse import quote
 
-from autograder.grades import GRADED, Grade, points
+from autograder.feedback import made_with
+from autograder.grades import GRADED, Grade, Made, points
 from autograder.page import SORTING, escape, page
 
 _BINS = 11  # tenths of the points, and all of them or more
 _WIDTH, _HEIGHT, _MARGIN = 640, 200, 24
 
 
-def class_page(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
+def class_page(grades: Sequence[Grade], feedback: Mapping[str, str], made: Made | None = None) -> str:
     """Write the page of a class.
 
     Args:
         grades: in the order in which they are listed.
         feedback: student -> path of the feedback page, relative to this one, with forward slashes.
+        made: what they were made with.
     """
     graded = [grade for grade in grades if grade.status == GRADED]
     parts = ["<h1>Grades</h1>", f"<p class=score>{_in_short(grades, graded)}</p>"]
@@ -24,6 +26,7 @@ def class_page(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
         parts += ['<p><a href="#checks">Checks</a> · <a href="#students">Students</a></p>']
         parts += ["<h2>Distribution</h2>", _histogram(graded), "<h2 id=checks>Checks</h2>", _checks(graded)]
     parts += ["<h2 id=students>Students</h2>", _students(grades, feedback)]
+    parts.append(made_with(made, seed=True))
     return page("Grades", "\n".join(parts), SORTING)
 
 
@@ -79,11 +82,12 @@ def _students(grades: Sequence[Grade], feedback: Mapping[str, str]) -> str:
         name = escape(grade.student)
         if grade.student in feedback:
             name = f'<a href="{escape(quote(feedback[grade.student]))}">{name}</a>'
-        failed = sum(check.passed is False for check in grade.checks)
+        missed = sum(check.passed is not True for check in grade.checks)
         cells = [f"<td>{name}</td>", _cell(grade.status), _cell("; ".join(grade.remarks))]
-        cells += [_number(grade.score, points(grade.score)), _number(failed)]
+        numbers = [_number(grade.score, points(grade.score)), _number(missed)]
+        cells += numbers if grade.status == GRADED else [_cell(""), _cell("")]  # a person decides
         rows.append("".join(cells))
-    return _table(["student", "status", "remarks", "points", "checks failed"], rows, first_number=3)
+    return _table(["student", "status", "remarks", "points", "checks not passed"], rows, first_number=3)
 
 
 def _table(headings: Sequence[str], rows: Sequence[str], first_number: int) -> str:

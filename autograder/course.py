@@ -1,5 +1,6 @@
 """The course's settings, `course.toml`: the one file that an instructor edits."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from typing import Any
 
 from coursekit.errors import CourseError
 from coursekit.flags import DATASET_NAMES
-from coursekit.requirements import PROJECTS
+from coursekit.requirements import PROJECTS, REQUIRED_PROJECT
 from coursekit.text import shortened
 
 COURSE_FILE = "course.toml"
@@ -104,6 +105,8 @@ class Course:
         training: the budget for them.
         limits: the sandbox's.
         intake: what is taken in.
+        path: the file that they were read from.
+        digest: the beginning of its content's sha256.
     """
 
     points: Mapping[str, float]
@@ -111,6 +114,13 @@ class Course:
     training: Training
     limits: Limits
     intake: IntakeLimits
+    path: Path = Path(COURSE_FILE)
+    digest: str = ""
+
+    @property
+    def unmeasured_points(self) -> float:
+        """The points of the required project that nobody can have, since no FID is measured."""
+        return self.points.get(f"{REQUIRED_PROJECT.lower()}.fid", 0) if self.fid.when == "never" else 0
 
 
 def read_course(path: Path | str) -> Course:
@@ -121,13 +131,16 @@ def read_course(path: Path | str) -> Course:
             names the file, the key and what is right.
     """
     path = Path(path)
-    top = _Table(path, "", _parse(path))
+    content = _read(path)
+    top = _Table(path, "", _parse(path, content))
     course = Course(
         points=MappingProxyType(_points(top.table("points"))),
         fid=_fid(top.table("fid")),
         training=_training(top.table("training")),
         limits=Limits(**_whole_numbers(limits := top.table("limits"), Limits)),
         intake=_intake(top.table("intake")),
+        path=path,
+        digest=hashlib.sha256(content).hexdigest()[:12],
     )
     limits.end()
     top.end()
@@ -170,7 +183,14 @@ class _Table:
             raise self.error(self.full(key), f"is not known; {where} there are {', '.join(self.asked)}")
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CourseError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
@@ -179,9 +199,7 @@ def _parse(path: Path) -> dict[str, Any]:
         except ModuleNotFoundError as error:
             raise CourseError(f"{path}: Python 3.10 can't read it; pip install --editable '.[grade]'") from error
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise CourseError(f"{path}: can't be read: {error.strerror or error}") from error
+        return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise CourseError(f"{path}: not UTF-8; save it as UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -196,6 +214,8 @@ def _points(table: _Table) -> dict[str, float]:
             raise table.error(table.full(check), "is there twice; give it its points once")
         if not _is_number(value) or value < 0:
             raise table.wrong(check, value, "points must be a number, 0 or more")
+        if round(value, 2) != value:
+            raise table.wrong(check, value, "points are counted in hundredths; give it two decimals at most")
         points[check] = value
     return points
 

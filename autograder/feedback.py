@@ -3,7 +3,7 @@
 import json
 import re
 
-from autograder.grades import GRADED, CheckResult, Grade, points
+from autograder.grades import GRADED, CheckResult, Grade, Made, points
 from autograder.page import escape, page
 from code_analyze.summary import visible
 
@@ -12,9 +12,9 @@ _WHY_POINTS = "Each of these gives as much of its points as the checks that it b
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 
-def to_markdown(grade: Grade) -> str:
+def to_markdown(grade: Grade, made: Made | None = None) -> str:
     """Write a student's feedback as Markdown."""
-    lines = [f"# {_plain(grade.student)}: {points(grade.score)} of {points(grade.max_score)} points", ""]
+    lines = [f"# {_plain(grade.student)}: {grade}", ""]
     if grade.status != GRADED:
         lines += [f"Not graded: {_plain(grade.status)}", ""]
     for title, checks in _groups(grade):
@@ -26,13 +26,15 @@ def to_markdown(grade: Grade) -> str:
         lines.append("")
     if grade.remarks:
         lines += ["## Remarks", "", *(f"- {_plain(remark)}" for remark in grade.remarks), ""]
+    if made:
+        lines += [f"Graded with {_plain(str(made))}.", ""]
     return "\n".join(lines)
 
 
-def to_html(grade: Grade) -> str:
+def to_html(grade: Grade, made: Made | None = None) -> str:
     """Write a student's feedback as a page that opens from the disk."""
     parts = [f"<h1>{escape(grade.student)}</h1>"]
-    parts.append(f"<p class=score>{points(grade.score)} of {points(grade.max_score)} points</p>")
+    parts.append(f"<p class=score>{grade}</p>")
     if grade.status != GRADED:
         parts.append(f"<p class=failed>Not graded: {escape(grade.status)}</p>")
     for title, checks in _groups(grade):
@@ -47,7 +49,16 @@ def to_html(grade: Grade) -> str:
     if grade.remarks:
         items = "".join(f"<li>{escape(remark)}</li>" for remark in grade.remarks)
         parts.append(f"<h2>Remarks</h2><ul>{items}</ul>")
+    parts.append(made_with(made))
     return page(f"{grade.student}: feedback", "\n".join(parts))
+
+
+def made_with(made: Made | None, seed: bool = False) -> str:
+    """What stands at the foot of a page: what the grades were made with, "" where nobody knows."""
+    if made is None:
+        return ""
+    said = f"{made}, seed {made.seed}" if seed else str(made)
+    return f"<footer><small>Graded with {escape(said)}.</small></footer>"
 
 
 def to_gradescope(grade: Grade) -> str:

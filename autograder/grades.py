@@ -1,18 +1,42 @@
 """A student's grade and the gradebook of a class, as `grades.json` holds it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from coursekit.errors import CourseError
+from coursekit.requirements import OPTIONAL_PROJECTS
 
 GRADED = "graded"
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a gradebook was made with.
+
+    Attributes:
+        course: the name of the course file.
+        course_digest: the beginning of its sha256.
+        seed: of the inputs; students are not told.
+        kit: the version of this kit.
+        date: the day on which the last of the students' code was run, "2026-06-14".
+    """
+
+    course: str
+    course_digest: str
+    seed: str
+    kit: str
+    date: str
+
+    def __str__(self) -> str:
+        return f"{self.course} {self.course_digest}, coursekit {self.kit}, code run until {self.date}"
+
+
+@dataclass(frozen=True)
 class CheckResult:
-    """What one check said of one submission.
+    """What one check said of one submission. Points are rounded to hundredths here, once, and so the same everywhere.
 
     Attributes:
         id: of the check and of its points in course.toml, such as "vae.kl_average".
@@ -28,6 +52,9 @@ class CheckResult:
     points: float
     max_points: float
     message: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "points", total([self.points]))
 
 
 @dataclass(frozen=True)
@@ -51,17 +78,32 @@ class Grade:
     @property
     def score(self) -> float:
         """The points of all checks."""
-        return _exact(sum(check.points for check in self.checks))
+        return total(check.points for check in self.checks)
+
+    def __str__(self) -> str:
+        """Say it in words: "8.5 of 10 points, and 2 of 2 as a bonus"."""
+        optional = tuple(f"{project.lower()}." for project in OPTIONAL_PROJECTS)
+        extra = [check for check in self.checks if check.id.startswith(optional)]
+        bonus, most = total(check.points for check in extra), total(check.max_points for check in extra)
+        said = f"{points(total([self.score, -bonus]))} of {points(self.max_score)} points"
+        return f"{said}, and {points(bonus)} of {points(most)} as a bonus" if extra else said
 
 
-def to_json(grades: Sequence[Grade]) -> str:
+def total(values: Iterable[float]) -> float:
+    """Add up points, to hundredths; half of one counts as one."""
+    exact = sum((Decimal(str(value)) for value in values), Decimal())  # 0.1 + 0.2 is 0.3 to everybody but a float
+    return float(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def to_json(grades: Sequence[Grade], made: Made | None = None) -> str:
     """Write a gradebook as `grades.json`."""
     rows = []
     for grade in grades:
         row = asdict(grade)
         row["score"] = grade.score
         rows.append(row)
-    return json.dumps({"submissions": rows}, indent=2, ensure_ascii=False) + "\n"
+    whole = {"submissions": rows, **({"made_with": asdict(made)} if made else {})}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str, path: object) -> list[Grade]:
@@ -88,7 +130,3 @@ def points(value: float) -> str:
 def _grade(row: dict[str, Any]) -> Grade:
     checks = tuple(CheckResult(**check) for check in row["checks"])
     return Grade(row["student"], row["status"], row["max_score"], checks, tuple(row["remarks"]))
-
-
-def _exact(value: float) -> float:
-    return round(value, 6)  # 0.1 + 0.2 is 0.3 to everybody but a float

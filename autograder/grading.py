@@ -1,32 +1,36 @@
 """A folder of hand-ins → a gradebook: taking in, running what was handed in, judging, training where that is needed."""
 
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from autograder import evidence, workers
+from autograder import environment, evidence, workers
+from autograder.cluster import Scheduler
 from autograder.course import Course
 from autograder.evidence import ALL_PROBES, GAN_PROBES, REFERENCE, VAE_PROBES
 from autograder.gradebook import write_gradebook
-from autograder.grades import GRADED, CheckResult, Grade
+from autograder.grades import GRADED, CheckResult, Grade, Made, total
 from autograder.intake import Submission, take_in
-from autograder.judge import JudgeError, Verdict
+from autograder.judge import GRADERS, JudgeError, Verdict
 from autograder.judges import Judges
 from autograder.limited import LimitError
-from autograder.probing import KIT_SEEN, inputs_by_probe, read_codes
+from autograder.pace import Took
+from autograder.probing import KIT, KIT_SEEN, Probed, inputs_by_probe, read_codes
+from autograder.progress import Tracker, as_completed, bar
 from autograder.scaffold import build_scaffold
-from autograder.sources import HandIn
+from autograder.scratch import scratch_folder
+from autograder.sources import HandIn, find_hand_ins
 from autograder.store import STUDENTS, Store, digest
 from autograder.workers import Work
 from code_analyze.report import OWN_SHARE
 from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY
-from coursekit.errors import CourseError, Interrupted
+from coursekit.errors import CourseError, Interrupted, is_about_processes
 from coursekit.files import write_atomically
 from coursekit.requirements import PROJECTS, REQUIRED_PROJECT
 
@@ -44,17 +48,19 @@ class Options:
 
     Attributes:
         jobs: how many submissions at one time.
-        scheduler: the address of a Dask cluster's, or None.
+        scheduler: a Dask cluster's, or None.
         unsafe: whether to do without a sandbox.
         seed: of the probes' inputs; None for a new one, or the one of the run that is gone on with.
         train: whether to train what computes something else than the reference; else its FID waits.
+        rerun: students whose code is run again although it was seen already; none of them for all, None for nobody.
     """
 
     jobs: int = 1
-    scheduler: str | None = None
+    scheduler: Scheduler | None = None
     unsafe: bool = False
     seed: int | None = None
     train: bool = True
+    rerun: Sequence[str] | None = None
 
 
 @dataclass
@@ -99,6 +105,8 @@ class _Row:
 def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, options: Options) -> list[Grade]:
     """Grade a class, going on where an earlier run into the same folder stopped.
 
+    What can be refused is refused before any student's code is run.
+
     Args:
         hand_ins: zips and folders, as a learning platform exports them.
         out: the folder for the gradebook and the evidence.
@@ -108,29 +116,63 @@ def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, opti
         a row for every student.
     Raises:
         Interrupted: the user stopped it; the same command goes on.
-        CourseError: no sandbox, no hand-ins, no place to write, or points for checks that there aren't.
+        CourseError: no sandbox or cluster, no hand-ins, no place to write, no data to train on, points for checks that
+            there aren't, or no room for another process.
     """
     store = Store(out)
-    with store.locked(), TemporaryDirectory(prefix="grading-") as scratch:
-        given, taken = build_scaffold(reference), Path(scratch, "taken")
-        rows = [_row(one) for one in take_in(hand_ins, given, course.intake, taken, _taking_in)]
-        try:
-            with workers.workers(options.jobs, options.scheduler, course.limits, options.unsafe) as executor:
-                _gather(store, rows, reference, course, options, executor)
-                _judge(store, rows, course, options.jobs)
-                _train(store, rows, course, options, executor)
-        except KeyboardInterrupt as stop:
-            raise Interrupted(f"stopped; what was seen is kept in {out}: the same command goes on from there") from stop
-        grades = [_grade(row, course) for row in rows]
-        for row in rows:
-            if row.submission.analysis:
-                write_atomically(out / STUDENTS / row.name / SUMMARY, row.submission.analysis.summary, private=True)
-        write_gradebook(out, grades, {row.submission.student: row.name for row in rows})
+    goes_on = f"what was seen is kept in {out}: the same command goes on from there"
+    if options.rerun is not None:
+        goes_on += ", without --rerun"
+    try:
+        with store.locked(), scratch_folder() as scratch:
+            return _grade_class(store, scratch, hand_ins, reference, course, options)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"stopped; {goes_on}", getattr(stop, "number", signal.SIGINT)) from stop
+    except (OSError, RuntimeError) as error:
+        if not is_about_processes(error):
+            raise
+        raise CourseError(f"no room for another thread or process here ({_said(error)}); {goes_on}") from error
+
+
+def _grade_class(
+    store: Store, scratch: Path, hand_ins: Path, reference: Path, course: Course, options: Options
+) -> list[Grade]:
+    find_hand_ins(hand_ins, course.intake)  # which says at once where there is no such folder
+    with (
+        workers.workers(options.jobs, options.scheduler, course.limits, options.unsafe) as executor,
+        Judges(options.jobs) as judges,
+    ):
+        if options.train and course.fid.when != NEVER:
+            _check_training(course)
+        seed = store.seed(options.seed)
+        changed = store.enter(_installed(executor))
+        if changed:
+            print(f"what is installed here has changed since the last run ({changed}): code is run again")
+        probing = _Probing(store, inputs_by_probe(seed), course, options, executor)
+        probing.run_reference(reference)
+        _judge_reference(store, course, judges)
+        rows = [
+            _row(one)
+            for one in take_in(hand_ins, build_scaffold(reference), course.intake, scratch / "taken", _taking_in)
+        ]
+        _forget(store, rows, options.rerun)
+        late = probing.run(rows)
+        _judge(store, [row for row in rows if row not in late.values()], judges)
+        probing.run_late(late)
+        _judge(store, late.values(), judges)
+        _train(store, rows, course, options, executor)
+    grades = [_grade(row, course) for row in rows]
+    for row in rows:
+        if row.submission.analysis:
+            summary = store.folder / STUDENTS / row.name / SUMMARY
+            write_atomically(summary, row.submission.analysis.summary, private=True)
+    made = Made(course.path.name, course.digest, str(seed), _kit(), store.last_date())
+    write_gradebook(store.folder, grades, {row.submission.student: row.name for row in rows}, made)
     return grades
 
 
 def _taking_in(hand_ins: Sequence[HandIn]) -> Iterable[HandIn]:
-    return tqdm(hand_ins, desc="taking in", unit="hand-in")
+    return bar("taking in", "hand-in")(hand_ins)
 
 
 def _row(submission: Submission) -> _Row:
@@ -140,57 +182,159 @@ def _row(submission: Submission) -> _Row:
     return _Row(submission, read_codes(submission.codes), projects)
 
 
-def _gather(
-    store: Store, rows: Sequence[_Row], reference: Path, course: Course, options: Options, executor: Executor
-) -> None:
-    """Run the probes that there is no evidence of yet."""
-    inputs = inputs_by_probe(store.seed(options.seed))
-    evidence.keep_inputs(store.evidence, inputs)
-    beside = digest(_kit_seen(), inputs, course.limits, options.unsafe)
-    to_do = [(REFERENCE, read_codes(reference), ALL_PROBES, None)]
-    to_do += [
-        (f"{STUDENTS}/{row.name}", row.codes, tuple(p for project in row.projects for p in PROBES[project]), row)
-        for row in rows
-        if not row.fault
-    ]
-    pending: dict[Future, tuple[str, str, _Row | None]] = {}
-    for name, codes, probes, row in to_do:
-        key = digest(codes, probes, beside)
-        if not store.has(name, key):
-            given = {probe: inputs[probe] for probe in probes}
-            work = Work(codes, probes, given, course.limits, options.unsafe)
-            pending[executor.submit(workers.probe, work)] = (name, key, row)
-    for future in _as_completed(pending, "running", total=len(to_do)):
-        name, key, row = pending.pop(future)
-        try:
-            runs = future.result()
-        except Exception as error:  # whatever it is, such as a worker lost again and again: it is one student's row
-            if row is None:
-                raise CourseError(f"the reference solution could not be run: {_said(error)}") from error
-            row.fault = f"not graded: {_said(error)}"
-        else:
-            store.keep(name, key, runs)
+def _installed(executor: Executor) -> dict[str, str]:
+    """What the code will see of the Python that runs it, here or on a cluster."""
+    try:
+        return executor.submit(environment.seen).result()
+    except Exception as error:
+        if workers.is_full(error):
+            raise
+        raise CourseError(f"no code can be run there: {_said(error)}; do the workers have this repository?") from error
 
 
-def _judge(store: Store, rows: Sequence[_Row], course: Course, jobs: int) -> None:
-    """Judge all evidence; the reference's first, which must be right."""
-    with Judges(jobs) as judges:
-        try:
-            first = judges.submit(store.evidence, REFERENCE, PROJECTS).result()
-        except (JudgeError, LimitError) as error:
-            raise CourseError(f"the graders fail on the reference solution: {error}") from error
-        _check_points(first, course)
-        pending = {
-            judges.submit(store.evidence, f"{STUDENTS}/{row.name}", row.projects): row for row in rows if not row.fault
-        }
-        for future in _as_completed(pending, "judging", total=len(pending)):
-            row = pending.pop(future)
+def _check_training(course: Course) -> None:
+    """See that FIDs can be measured.
+
+    Raises:
+        CourseError: there is no data set, or no extractor.
+    """
+    from autograder.training import chosen_extractor, real_images  # with torch
+
+    try:
+        real_images(course)
+        chosen_extractor(course)
+    except CourseError as error:
+        raise CourseError(f'{error}; or measure no FIDs: fid.when = "{NEVER}" in {course.path}') from error
+
+
+def _forget(store: Store, rows: Sequence[_Row], students: Sequence[str] | None) -> None:
+    """Have some students' code run again: that of all where none is named, of nobody where that is not asked for."""
+    if students is None:
+        return
+    names = {row.submission.student: row.name for row in rows}
+    for student in students:
+        if student not in names:
+            raise CourseError(f"--rerun {visible(student)}: no such student{_meant(student, names)}")
+    for student in students or names:
+        store.forget(names[student])
+
+
+class _Probing:
+    """Runs the probes that there is no evidence of yet.
+
+    Args:
+        inputs: probe -> the .npz file that it is given.
+    """
+
+    def __init__(self, store: Store, inputs: Mapping[str, bytes], course: Course, options: Options, executor: Executor):
+        self.store, self.inputs, self.course, self.options, self.executor = store, inputs, course, options, executor
+        self.beside = digest(_kit_seen(), inputs, course.limits, options.unsafe)
+        self.took: dict[str, Took] = {}
+        evidence.keep_inputs(store.evidence, inputs)
+
+    def run_reference(self, reference: Path) -> None:
+        """Run the reference solution, whose times are the others' measure.
+
+        Raises:
+            CourseError: that can't be done.
+        """
+        codes = read_codes(reference)
+        key = self._key(codes, ALL_PROBES)
+        if not self.store.has(REFERENCE, key):
             try:
-                row.verdicts = future.result()
-            except JudgeError as error:
-                row.fault = f"not graded, a fault of the graders: {error}"
-            except LimitError as error:
-                row.fault = f"not graded: what its code left could not be judged: {error}"
+                probed = self.executor.submit(workers.probe, self._work(codes, ALL_PROBES)).result()
+            except Exception as error:
+                if workers.is_full(error):
+                    raise
+                raise CourseError(f"the reference solution could not be run: {_said(error)}") from error
+            self.store.keep(
+                REFERENCE, key, probed.runs, took={name: asdict(took) for name, took in probed.took.items()}
+            )
+        self.took = {name: Took(**took) for name, took in self.store.facts(REFERENCE)["took"].items()}
+
+    def run(self, rows: Sequence[_Row]) -> dict[Future, _Row]:
+        """Run the students' code.
+
+        Returns:
+            what was stopped for its time, and is being run in smaller pieces behind all others.
+        """
+        pending, late, wanted = {}, {}, [row for row in rows if not row.fault]
+        for row in wanted:
+            if not self.store.has(_folder(row), self._key_of(row)):
+                pending[self._start(row, _probes(row))] = row
+        for future in _as_completed(pending, "running", total=len(wanted)):
+            row = pending.pop(future)
+            probed = self._result(future, row)
+            if probed is not None and probed.late:
+                late[self._start(row, probed.late, probed)] = row
+            elif probed is not None:
+                self._keep(row, probed)
+        return late
+
+    def run_late(self, late: Mapping[Future, _Row]) -> None:
+        """Wait for what was late."""
+        pending = dict(late)
+        for future in _as_completed(pending, "running what was stopped", total=len(late)):
+            row = pending.pop(future)
+            probed = self._result(future, row)
+            if probed is not None:
+                self._keep(row, probed)
+
+    def _start(self, row: _Row, probes: Sequence[str], before: Probed | None = None) -> Future:
+        return self.executor.submit(workers.probe, self._work(row.codes, probes, before))
+
+    def _work(self, codes: Mapping[str, bytes], probes: Sequence[str], before: Probed | None = None) -> Work:
+        given = {probe: self.inputs[probe] for probe in probes}
+        return Work(codes, probes, given, self.course.limits, self.options.unsafe, self.took, before)
+
+    def _result(self, future: Future, row: _Row) -> Probed | None:
+        """What came out; None where that is nothing, by whatever fault."""
+        try:
+            return future.result()
+        except Exception as error:  # whatever it is, such as a worker lost again and again: it is one student's row
+            if workers.is_full(error):
+                raise
+            row.fault = f"not graded: {_said(error)}"
+            return None
+
+    def _keep(self, row: _Row, probed: Probed) -> None:
+        self.store.keep(_folder(row), self._key_of(row), probed.runs)
+
+    def _key_of(self, row: _Row) -> str:
+        return self._key(row.codes, _probes(row))
+
+    def _key(self, codes: Mapping[str, bytes], probes: Sequence[str]) -> str:
+        return digest(codes, tuple(probes), self.beside)
+
+
+def _folder(row: _Row) -> str:
+    return f"{STUDENTS}/{row.name}"
+
+
+def _probes(row: _Row) -> tuple[str, ...]:
+    return tuple(probe for project in row.projects for probe in PROBES[project])
+
+
+def _judge_reference(store: Store, course: Course, judges: Judges) -> None:
+    """Judge the reference's evidence, which must be right, and see that each check has points."""
+    try:
+        _check_points(judges.submit(store.evidence, REFERENCE, PROJECTS).result(), course)
+    except (JudgeError, LimitError) as error:
+        raise CourseError(f"the graders fail on the reference solution: {error}") from error
+
+
+def _judge(store: Store, rows: Iterable[_Row], judges: Judges) -> None:
+    """Judge all evidence of some students."""
+    wanted = [row for row in rows if not row.fault]
+    pending = {judges.submit(store.evidence, f"{STUDENTS}/{row.name}", row.projects): row for row in wanted}
+    for future in _as_completed(pending, "judging", total=len(pending)):
+        row = pending.pop(future)
+        try:
+            row.verdicts = future.result()
+        except JudgeError as error:
+            row.fault = f"not graded, a fault of the graders: {error}"
+        except LimitError as error:
+            row.fault = f"not graded: what its code left could not be judged: {error}"
 
 
 def _check_points(verdicts: Sequence[Verdict], course: Course) -> None:
@@ -199,14 +343,21 @@ def _check_points(verdicts: Sequence[Verdict], course: Course) -> None:
             raise CourseError(
                 f"the reference solution itself does not pass {verdict.id}: {visible(verdict.message)}; mend that first"
             )
-    fids = [] if course.fid.when == NEVER else [f"{project.lower()}.fid" for project in PROJECTS]
-    known = [*(verdict.id for verdict in verdicts), *fids]
-    for check in known:
-        if check not in course.points:
-            raise CourseError(f"course.toml: [points] has no {check}; give it points, 0 for none")
-    for check in course.points:
-        if check not in known and not check.endswith(".fid"):
-            raise CourseError(f"course.toml: points.{check} is not known; the checks are {', '.join(known)}")
+    checks, fids = [verdict.id for verdict in verdicts], [f"{project.lower()}.fid" for project in PROJECTS]
+    known = [*checks, *fids]
+    missing = [check for check in (checks if course.fid.when == NEVER else known) if check not in course.points]
+    problems = [
+        f"{check} is no check{_meant(check, missing or known)}" for check in course.points if check not in known
+    ]
+    problems += [f"{check} is missing; give it points, 0 for none" for check in missing]
+    if problems:
+        raise CourseError(f"{course.path}: [points]: {'; '.join(problems)}")
+
+
+def _meant(given: str, known: Iterable[str]) -> str:
+    """What somebody may have meant, as the end of a sentence; "" where nothing is like it."""
+    alike = get_close_matches(given, list(known), n=1)
+    return f" (is {alike[0]} meant?)" if alike else ""
 
 
 def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options, executor: Executor) -> None:
@@ -249,6 +400,10 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
             for other in course.training.seeds[1:]:
                 start(row, project, other)
 
+    print(
+        f"to train where no result is kept: {len(to_do)} models, each with 1 to {len(course.training.seeds)} runs of "
+        f"{course.training.steps:,} steps and {course.training.cpu_s / 60:,.0f} minutes of CPU at most"
+    )
     for item in to_do:
         start(*item)
     for future in _as_completed(pending, "training", total=len(pending)):
@@ -277,21 +432,27 @@ def _training_key(row: _Row, project: str, course: Course) -> str:
 
 
 def _as_completed(pending: Mapping[Future, object], what: str, total: int) -> Iterator[Future]:
-    """Give futures as they are done, also those that are added meanwhile; the caller takes each one out."""
-    with tqdm(total=total, initial=total - len(pending), desc=what, unit="submission", disable=not pending) as bar:
-        while pending:
-            bar.total = max(bar.total, bar.n + len(pending))
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future
-                bar.update()
+    """Give futures as they are done, also those that are added meanwhile; the caller takes each one out.
+
+    Args:
+        pending: future -> a row, or a tuple that begins with one.
+    """
+    if not pending:
+        return
+    with Tracker(what, "submission", total, total - len(pending)) as tracker:
+        yield from as_completed(pending, tracker, _student)
+
+
+def _student(of: object) -> str:
+    row = of[0] if isinstance(of, tuple) else of
+    return row.submission.student
 
 
 def _grade(row: _Row, course: Course) -> Grade:
     required = [check for check in course.points if _project_of(check) == REQUIRED_PROJECT]
     if course.fid.when == NEVER:
         required = [check for check in required if not check.endswith(".fid")]
-    max_score = round(sum(course.points[check] for check in required), 6)
+    max_score = total(course.points[check] for check in required)
     remarks = tuple(_remarks(row))
     if row.fault:
         return Grade(row.submission.student, visible(row.fault), max_score, remarks=remarks)
@@ -353,3 +514,14 @@ def _kit_seen() -> dict[str, bytes]:
         for name, folder in KIT_SEEN.items()
         for path in folder.rglob("*.py")
     }
+
+
+def _kit() -> str:
+    """The version of this kit, and a digest of all of it that a grade depends on."""
+    try:
+        version = metadata.version("coursekit")
+    except metadata.PackageNotFoundError:
+        version = "of no version"
+    folders = (KIT / "autograder", KIT / "coursekit", GRADERS)
+    files = {path.relative_to(KIT).as_posix(): path.read_bytes() for folder in folders for path in folder.rglob("*.py")}
+    return f"{version} {digest(files)[:8]}"

@@ -2,25 +2,28 @@
 
 import contextlib
 import io
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
 
-from autograder import course
+from autograder import course, pace
 from autograder.evidence import GAN_PROBES, VAE_PROBES, Ran, results_of
 from autograder.inputs import draw_inputs
+from autograder.pace import Pace, Took
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.run import PYTHON, run_in_sandbox
 from autograder.sandbox.server import SHARED, ForkServer
 from autograder.sandbox.start import unsafe_user
+from autograder.scratch import scratch_folder
 from coursekit.errors import CourseError
 from coursekit.files import open_file, open_folder
 from coursekit.requirements import PROJECTS
@@ -34,11 +37,32 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads don't live through a fork, and 
 TIME_IS_UP = "the time for all of this submission's code together was used up"
 
 
+# How a run ends that may be a hang, or code that is slow.
+_TIMED_OUT = (sandbox.CPU_LIMIT, sandbox.IDLE_LIMIT, sandbox.WALL_LIMIT)
+
+
+@dataclass
+class Probed:
+    """What came out when probes were run on one student's code.
+
+    Attributes:
+        runs: probe -> what it left, before too.
+        late: the probes of a project that was stopped for its time; each of them is still to be run by itself.
+        took: project -> what its probes took, where nothing stopped them.
+        spent_s: how long all of it was.
+    """
+
+    runs: dict[str, Ran] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+    took: dict[str, Took] = field(default_factory=dict)
+    spent_s: float = 0.0
+
+
 class Prober(Protocol):
     """Runs probes; a probe that is stopped costs no other."""
 
     def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
-        """Run probes on one student's code.
+        """Run probes on one student's code, within the course's limits.
 
         Args:
             codes: path below the folder that holds VAE and GAN -> content.
@@ -46,6 +70,26 @@ class Prober(Protocol):
             inputs: probe -> the .npz file that it is given.
         Returns:
             probe -> what it left.
+        Raises:
+            CourseError: no probe can be run here, whatever the student's code.
+        """
+
+    def run_paced(
+        self,
+        codes: Mapping[str, bytes],
+        probes: Iterable[str],
+        inputs: Mapping[str, bytes],
+        took: Mapping[str, Took],
+        before: Probed | None = None,
+    ) -> Probed:
+        """Run probes in a time that is measured by what they took of the reference.
+
+        What is late is not run again at once, so that a class can go first. Where that is tried, it is no longer late.
+
+        Args:
+            codes, probes, inputs: as `run` has them.
+            took: project -> what it took of the reference; of one that isn't there the limits are the course's.
+            before: what came out before, where `probes` are those that were late.
         Raises:
             CourseError: no probe can be run here, whatever the student's code.
         """
@@ -71,24 +115,53 @@ class SandboxProber(AbstractContextManager):
 
     def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
         """Run probes on one student's code (see `Prober`)."""
-        end = time.monotonic() + self.limits.submission_wall_s
-        runs = {}
-        for together in _by_project(probes):
-            # One process for all of a project, as nearly always nothing stops it; else each probe in its own.
-            outcome = self._run(codes, together, inputs, end)
-            if outcome is not None and outcome.status == sandbox.OK and not outcome.problems:
-                runs |= {probe: Ran("", _files_of(probe, outcome)) for probe in together}
-                continue
+        return self.run_paced(codes, probes, inputs, {}).runs
+
+    def run_paced(
+        self,
+        codes: Mapping[str, bytes],
+        probes: Iterable[str],
+        inputs: Mapping[str, bytes],
+        took: Mapping[str, Took],
+        before: Probed | None = None,
+    ) -> Probed:
+        """Run probes at the reference's pace (see `Prober`)."""
+        begin = time.monotonic() - (before.spent_s if before else 0)
+        end, probed = begin + self.limits.submission_wall_s, Probed(dict(before.runs) if before else {})
+        for project, together in _by_project(probes).items():
+            if before is None:
+                # One process for all of a project, as nearly always nothing stops it; else each probe in its own.
+                allowed = self._allowed(took.get(project), is_later=False)
+                outcome = self._run(codes, together, inputs, allowed, end)
+                if outcome is not None and outcome.status == sandbox.OK and not outcome.problems:
+                    probed.runs |= {probe: Ran("", _files_of(probe, outcome)) for probe in together}
+                    probed.took[project] = Took(outcome.cpu_s, outcome.wall_s)
+                    continue
+                if outcome is not None and outcome.status in _TIMED_OUT and project in took:
+                    probed.late += together
+                    continue
+            was_stopped = before is not None
             for probe in together:
-                outcome = self._run(codes, [probe], inputs, end)
+                allowed = self._allowed(took.get(project), is_later=was_stopped)
+                outcome = self._run(codes, [probe], inputs, allowed, end)
                 if outcome is None:
-                    runs[probe] = Ran(TIME_IS_UP, {})
-                else:
-                    runs[probe] = Ran(what_stopped(outcome, self.limits), _files_of(probe, outcome))
-        return runs
+                    probed.runs[probe] = Ran(TIME_IS_UP, {})
+                    continue
+                probed.runs[probe] = Ran(what_stopped(outcome, allowed), _files_of(probe, outcome))
+                was_stopped |= outcome.status in _TIMED_OUT
+        probed.spent_s = time.monotonic() - begin
+        return probed
+
+    def _allowed(self, took: Took | None, is_later: bool) -> Limits:
+        return sandbox_limits(self.limits, **vars(_pace(self.limits, took, is_later)))
 
     def _run(
-        self, codes: Mapping[str, bytes], probes: Sequence[str], inputs: Mapping[str, bytes], end: float
+        self,
+        codes: Mapping[str, bytes],
+        probes: Sequence[str],
+        inputs: Mapping[str, bytes],
+        allowed: Limits,
+        end: float,
     ) -> Outcome | None:
         """Run probes in one sandbox; None where the time is up."""
         left = end - time.monotonic()
@@ -101,7 +174,7 @@ class SandboxProber(AbstractContextManager):
                 **{f"codes/{name}": content for name, content in codes.items()},
                 **{f"inputs/{probe}.npz": inputs[probe] for probe in probes},
             },
-            limits=sandbox_limits(self.limits, wall_s=min(self.limits.wall_s, left)),
+            limits=replace(allowed, wall_s=min(allowed.wall_s, left)),
             outputs=[name for probe in probes for name in results_of(probe)],
         )
         if outcome.status == sandbox.SANDBOX_FAILED:
@@ -138,29 +211,45 @@ class UnsafeProber(AbstractContextManager):
 
     def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
         """Run probes on one student's code (see `Prober`)."""
-        probes = list(probes)
+        return self.run_paced(codes, probes, inputs, {}).runs
+
+    def run_paced(
+        self,
+        codes: Mapping[str, bytes],
+        probes: Iterable[str],
+        inputs: Mapping[str, bytes],
+        took: Mapping[str, Took],
+        before: Probed | None = None,
+    ) -> Probed:
+        """Run probes at the reference's pace (see `Prober`); nothing is late here, as each has a process of its own."""
+        probes, most = list(probes), self.limits.submission_wall_s
         notes = [f"{probe}.stopped" for probe in probes]
-        most = self.limits.submission_wall_s
-        command = [PYTHON, "-m", "autograder.probe.forked", "/in/codes", "/in/inputs", "/out", str(self.limits.wall_s)]
-        with TemporaryDirectory() as scratch:
-            Path(scratch).chmod(0o711)  # the code may run as another user
-            folders = {name: Path(scratch, name) for name in ("codes", "inputs")}
+        known = next(iter(took.values()), None)
+        paces = [_pace(self.limits, known, is_later) for is_later in (False, True)]
+        times = [f"{one.cpu_s},{one.wall_s}" for one in paces]
+        command = [PYTHON, "-m", "autograder.probe.forked", "/in/codes", "/in/inputs", "/out", *times]
+        allowed = sandbox_limits(self.limits, cpu_s=most, wall_s=most)
+        with scratch_folder() as scratch:
+            scratch.chmod(0o711)  # the code may run as another user
+            folders = {name: scratch / name for name in ("codes", "inputs")}
             put_down(codes, folders["codes"])
             put_down({f"{probe}.npz": inputs[probe] for probe in probes}, folders["inputs"])
             outcome = run_in_sandbox(
                 [*command, *probes],
                 inputs=folders,
-                limits=sandbox_limits(self.limits, cpu_s=most, wall_s=most),
+                limits=allowed,
                 outputs=[*notes, *(name for probe in probes for name in results_of(probe))],
                 environment={"PYTHONPATH": str(KIT), **ONE_THREAD},
                 unsafe=True,
                 own_code=self.own_code,
             )
-        runs = {}
+        probed = Probed(spent_s=outcome.wall_s)
         for probe, note in zip(probes, notes, strict=True):
-            said = outcome.evidence.get(note, what_stopped(outcome, self.limits).encode() or b"it was ended by another")
-            runs[probe] = Ran(said.decode("utf-8", "replace"), _files_of(probe, outcome))
-        return runs
+            said = outcome.evidence.get(note, what_stopped(outcome, allowed).encode() or b"it was ended by another")
+            probed.runs[probe] = Ran(said.decode("utf-8", "replace"), _files_of(probe, outcome))
+        # Importing torch is most of what this took. The probes take so little that the least limits are the right ones.
+        probed.took = dict.fromkeys(_by_project(probes), Took(0, 0))
+        return probed
 
 
 def open_prober(limits: course.Limits, unsafe: bool, own_code: bool = False) -> AbstractContextManager[Prober]:
@@ -205,7 +294,9 @@ def read_codes(folder: Path) -> dict[str, bytes]:
     return codes
 
 
-def sandbox_limits(limits: course.Limits, *, cpu_s: float | None = None, wall_s: float | None = None) -> Limits:
+def sandbox_limits(
+    limits: course.Limits, *, cpu_s: float | None = None, wall_s: float | None = None, idle_s: float = math.inf
+) -> Limits:
     """The course's limits as the sandbox takes them, with other times where they are given."""
     return Limits(
         cpu_s=limits.cpu_s if cpu_s is None else cpu_s,
@@ -214,6 +305,7 @@ def sandbox_limits(limits: course.Limits, *, cpu_s: float | None = None, wall_s:
         processes=limits.processes,
         file_mb=limits.file_mb,
         output_kb=limits.output_kb,
+        idle_s=idle_s,
     )
 
 
@@ -229,14 +321,15 @@ def put_down(files: Mapping[str, bytes], folder: Path) -> None:
         below.chmod(0o755)
 
 
-def what_stopped(outcome: Outcome, limits: course.Limits) -> str:
-    """Say what stopped a run, as a clause; "" where it came to its end."""
+def what_stopped(outcome: Outcome, limits: Limits) -> str:
+    """Say what stopped a run that had these limits, as a clause; "" where it came to its end."""
     return {
         sandbox.OK: "",
         sandbox.EXIT: f"it ended with exit status {outcome.exit_code}",
         sandbox.SIGNAL: f"it was ended by signal {outcome.signal}",
         sandbox.CPU_LIMIT: f"it took more than {limits.cpu_s:,} s of computing time",
         sandbox.WALL_LIMIT: f"it ran for more than {limits.wall_s:,} s",
+        sandbox.IDLE_LIMIT: f"for {limits.idle_s:,} s it did nothing, as if it waited for what never comes",
         sandbox.MEMORY_LIMIT: f"it took more than {limits.memory_mb:,} MB of memory",
         sandbox.PROCESS_LIMIT: f"it started more than {limits.processes:,} processes and threads",
         sandbox.FILE_SIZE_LIMIT: f"it wrote more than {limits.file_mb:,} MB into files",
@@ -250,9 +343,15 @@ def reason_given(outcome: Outcome) -> str:
     return lines[-1] if lines else "no reason given"
 
 
-def _by_project(probes: Iterable[str]) -> list[list[str]]:
-    probes = list(probes)
-    return [part for known in (VAE_PROBES, GAN_PROBES) if (part := [probe for probe in probes if probe in known])]
+def _by_project(probes: Iterable[str]) -> dict[str, list[str]]:
+    probes, known = list(probes), {"VAE": VAE_PROBES, "GAN": GAN_PROBES}
+    return {name: part for name, own in known.items() if (part := [probe for probe in probes if probe in own])}
+
+
+def _pace(limits: course.Limits, took: Took | None, is_later: bool) -> Pace:
+    if took is None:
+        return pace.unknown(limits)
+    return pace.later(took, limits) if is_later else pace.first(took, limits)
 
 
 def _files_of(probe: str, outcome: Outcome) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,15 @@ from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, put_down, reason_given
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.limits import MB, Outcome
 from autograder.sandbox.run import PYTHON, run_in_sandbox
+from autograder.scratch import scratch_folder
 from autograder.training_results import DRAWN, TRAINED, Stopped, Weights, read_images, read_weights
 from coursekit import extractors
 from coursekit.data import ImageSet, load_images
 from coursekit.errors import CourseError
 from coursekit.evaluation import protocol_count
 from coursekit.extractors import Extractor
+
+IDLE_S = 60  # without computing anything: it waits for what never comes
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
     """
     images = real_images(course)
     count = protocol_count(chosen_extractor(course), images)
-    with TemporaryDirectory() as scratch:
-        Path(scratch).chmod(0o711)  # the code may run as another user
-        folder = Path(scratch, "codes")
+    with scratch_folder() as scratch:
+        scratch.chmod(0o711)  # the code may run as another user
+        folder = scratch / "codes"
         put_down({name: content for name, content in codes.items() if name.startswith(f"{project}/")}, folder)
         try:
             weights = _train(project, seed, folder, images, course, unsafe)
@@ -137,16 +139,17 @@ def _run(
     unsafe: bool,
 ) -> Outcome:
     """Run a program of autograder/probe; raises Stopped where it comes to no good end."""
+    allowed = sandbox_limits(limits, idle_s=IDLE_S)
     outcome = run_in_sandbox(
         [PYTHON, "-m", f"autograder.probe.{program}", *arguments],
         inputs={**inputs, **KIT_SEEN},
-        limits=sandbox_limits(limits),
+        limits=allowed,
         outputs=outputs,
         environment={"PYTHONPATH": str(KIT) if unsafe else "/in/kit", **ONE_THREAD},
         unsafe=unsafe,
     )
     if outcome.status == sandbox.SANDBOX_FAILED:
         raise CourseError(f"the sandbox failed: {reason_given(outcome)}")
-    if stopped := what_stopped(outcome, limits):
+    if stopped := what_stopped(outcome, allowed):
         raise Stopped(stopped)
     return outcome

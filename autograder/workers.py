@@ -8,15 +8,13 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autograder import course, limited
-from autograder.evidence import Ran
-from autograder.probing import Prober, open_prober
+from autograder.cluster import Scheduler, cluster
+from autograder.pace import Took
+from autograder.probing import Probed, Prober, open_prober
 from coursekit.errors import CourseError
-
-RETRIES = 3  # of what was running on a worker that was lost
-CONNECT_S = 30
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,8 @@ class Work:
         inputs: probe -> the .npz file that it is given.
         limits: the sandbox's.
         unsafe: whether to do without one.
+        took: project -> what it took of the reference; nothing for the reference itself.
+        before: what came out before, where these are the probes that were late then.
     """
 
     codes: Mapping[str, bytes]
@@ -36,38 +36,39 @@ class Work:
     inputs: Mapping[str, bytes]
     limits: course.Limits
     unsafe: bool
+    took: Mapping[str, Took] = field(default_factory=dict)
+    before: Probed | None = None
 
 
-def probe(work: Work) -> dict[str, Ran]:
+def probe(work: Work) -> Probed:
     """Run the probes of one submission, on whichever machine this is.
 
-    Returns:
-        probe -> what it left.
     Raises:
         CourseError: no probe can be run here.
     """
+    given = (work.codes, work.probes, work.inputs, work.took, work.before)
     prober = _PROBERS.get(work.limits, work.unsafe)
     try:
-        return prober.run(work.codes, work.probes, work.inputs)
+        return prober.run_paced(*given)
     except CourseError:
         # Once more: the process that the jobs are forked from may have been killed, where memory ran out.
         _PROBERS.drop(prober)
-        return _PROBERS.get(work.limits, work.unsafe).run(work.codes, work.probes, work.inputs)
+        return _PROBERS.get(work.limits, work.unsafe).run_paced(*given)
 
 
 @contextlib.contextmanager
-def workers(jobs: int, scheduler: str | None, limits: course.Limits, unsafe: bool) -> Iterator[Executor]:
+def workers(jobs: int, scheduler: Scheduler | None, limits: course.Limits, unsafe: bool) -> Iterator[Executor]:
     """Give an executor for functions of this module and of `autograder.training`.
 
     Args:
         jobs: how many at one time, where there is no scheduler.
-        scheduler: the address of a Dask cluster's, such as "tcp://10.0.0.1:8786".
+        scheduler: a Dask cluster's, or None.
         limits, unsafe: as the work will say.
     Raises:
-        CourseError: there is no sandbox here, or no such cluster.
+        CourseError: there is no sandbox here, or no such cluster, or none that can be trusted.
     """
     if scheduler is not None:
-        with _cluster(scheduler) as executor:
+        with cluster(scheduler) as executor:
             yield executor
         return
     open_prober_here(limits, unsafe)
@@ -92,26 +93,6 @@ def open_prober_here(limits: course.Limits, unsafe: bool) -> None:
     """
     _PROBERS.begin()
     _PROBERS.get(limits, unsafe)
-
-
-@contextlib.contextmanager
-def _cluster(scheduler: str) -> Iterator[Executor]:
-    try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise CourseError("--scheduler needs Dask: pip install --editable '.[cluster]'") from error
-    try:
-        client = Client(scheduler, timeout=CONNECT_S)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise CourseError(
-            f"--scheduler {scheduler}: no Dask scheduler answers there; start one with 'dask scheduler'"
-        ) from error
-    with client:
-        executor = client.get_executor(pure=False, retries=RETRIES)
-        try:
-            yield executor
-        finally:
-            executor.shutdown(wait=False)
 
 
 class _Probers:

@@ -62,15 +62,31 @@ class Refused(CourseError):
 
 
 class Interrupted(CourseError):
-    """The user stopped a run; the message says how to go on."""
+    """The user stopped a run; the message says how to go on.
+
+    Args:
+        number: the signal that stopped it.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT):
+        super().__init__(message)
+        self.number = number
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came that is to stop this process as Ctrl-C would."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
 
 
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
     """Turn what the user can mend into one line on stderr and an exit status.
 
-    Exit status 1 for a mistake, 130 after an interrupt (128 + SIGINT, as shells have it). Every other exception is
-    a bug, in the kit or in a student's block, and keeps its traceback.
+    Exit status 1 for a mistake, 130 after an interrupt (128 + SIGINT, as shells have it), 143 after SIGTERM. Every
+    other exception is a bug, in the kit or in a student's block, and keeps its traceback.
 
     Args:
         program: the name that stands before the line, such as "main.py".
@@ -78,9 +94,9 @@ def one_line_errors(program: str) -> Iterator[None]:
     try:
         yield
     except Interrupted as stopped:
-        _end(program, stopped, 128 + signal.SIGINT)
-    except KeyboardInterrupt:
-        _end(program, "stopped", 128 + signal.SIGINT)
+        _end(program, stopped, 128 + stopped.number)
+    except KeyboardInterrupt as stopped:
+        _end(program, "stopped", 128 + getattr(stopped, "number", signal.SIGINT))
     except CourseError as error:
         for problem in getattr(error, "problems", []):
             print(f"{program}: {problem}", file=sys.stderr)

@@ -5,12 +5,13 @@ import os
 import shutil
 import site
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from autograder.sandbox.limits import MB, Limits
 from autograder.sandbox.seccomp import job_filter
+from autograder.scratch import scratch_folder
 from coursekit.errors import CourseError
 
 INPUTS = "/in"
@@ -246,6 +247,6 @@ def spare_user() -> int:
     return wanted if has_wanted else _NOBODY
 
 
-def make_scratch() -> tempfile.TemporaryDirectory:
+def make_scratch() -> AbstractContextManager[Path]:
     """Make a folder outside that an ordinary user can pass through: /tmp, whatever TMPDIR says."""
-    return tempfile.TemporaryDirectory(prefix="sandbox-", dir=_TEMPORARY)
+    return scratch_folder("sandbox-", Path(_TEMPORARY))

@@ -1,5 +1,6 @@
 """What a command in the sandbox may use, and how it ended."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ EXIT = "exit"
 SIGNAL = "signal"
 CPU_LIMIT = "cpu limit"
 WALL_LIMIT = "wall limit"
+IDLE_LIMIT = "idle limit"
 MEMORY_LIMIT = "memory limit"
 PROCESS_LIMIT = "process limit"
 FILE_SIZE_LIMIT = "file size limit"
@@ -29,6 +31,7 @@ class Limits:
         processes: processes and threads at one time.
         file_mb: the largest file, and all files in /tmp, and all files in the output folder, in MiB.
         output_kb: how much of stdout, and of stderr, is kept, in KiB.
+        idle_s: seconds without a break in which it takes less than a hundredth of a CPU.
     """
 
     cpu_s: float = 60
@@ -37,6 +40,7 @@ class Limits:
     processes: int = 64
     file_mb: int = 64
     output_kb: int = 64
+    idle_s: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Outcome:
     """How a command ended and what it left.
 
     Args:
-        status: one of "ok" (exit status 0), "exit", "signal", "cpu limit", "wall limit", "memory limit",
-            "process limit", "file size limit", "output limit" and "sandbox failed".
+        status: one of "ok" (exit status 0), "exit", "signal", "cpu limit", "wall limit", "idle limit",
+            "memory limit", "process limit", "file size limit", "output limit" and "sandbox failed".
         exit_code: its exit status; None where it was killed.
         signal: the signal that ended it, where one did. An exit status of 128 + N counts as signal N, as in shells.
         cpu_s: CPU time of all its processes.

@@ -15,6 +15,7 @@ from autograder.sandbox.limits import (
     CPU_LIMIT,
     EXIT,
     FILE_SIZE_LIMIT,
+    IDLE_LIMIT,
     KB,
     MB,
     MEMORY_LIMIT,
@@ -33,6 +34,7 @@ from autograder.sandbox.start import Started, StartedJob, StartedUnsafe, StartEr
 PYTHON = sys.executable  # seen inside under the same name
 
 _POLL_S = 0.025
+_IDLE_SHARE = 0.01  # of a CPU: a loop of short naps takes less; whatever waits for a busy machine takes more
 _FLOOD = 64  # times what is kept: so much output is no longer somebody's debugging
 _FULL = 0.98  # of a tmpfs: what was written last may not have fitted
 _LIMIT_SIGNALS = {signal.SIGXCPU: CPU_LIMIT, signal.SIGXFSZ: FILE_SIZE_LIMIT}
@@ -123,6 +125,7 @@ class _Watch:
         self.reason = ""
         self.cpu_s = 0.0
         self.wall_s = 0.0
+        self.at_work = (0.0, 0.0)  # wall and CPU time when it was last seen to have computed something
         self.peak_memory = 0
         self.was_full = False
         self.written = 0
@@ -195,7 +198,15 @@ class _Watch:
             return MEMORY_LIMIT
         if self.cpu_s > self.limits.cpu_s:
             return CPU_LIMIT
+        if self._is_idle(wall_s):
+            return IDLE_LIMIT
         return WALL_LIMIT if wall_s > self.limits.wall_s else ""
+
+    def _is_idle(self, wall_s: float) -> bool:
+        since, cpu_s = self.at_work
+        if self.cpu_s - cpu_s > _IDLE_SHARE * self.limits.idle_s:
+            self.at_work = since, cpu_s = wall_s, self.cpu_s
+        return wall_s - since > self.limits.idle_s
 
     def _is_full(self) -> bool:
         spaces = map(os.fstatvfs, self.started.tree.tmpfs)

@@ -80,6 +80,7 @@ def test_a_deadline_has_a_time_zone(read):
         ("[fid.lenet]", "[fid.lenet2]", "fid.lenet is missing"),
         ("GAN = 80", "GAN = 80\nFlow = 1", "fid.inception.Flow is not known; in [fid.inception] there are VAE, GAN"),
         ("GAN = 80", "GAN = 0", "fid.inception.GAN is 0: a threshold must be a number above 0"),
+        ("[points]", '[points]\n"vae.x" = 0.333', "points.vae.x is 0.333: points are counted in hundredths"),
         ("GAN = 80", "", "fid.inception.GAN is missing"),
         (
             'when = "if_different"',

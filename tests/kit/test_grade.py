@@ -168,7 +168,7 @@ class TestAClass:
 
 @pytest.mark.slow
 @needs_bubblewrap
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_started_again_it_goes_on(tmp_path, number):
     course = write_course(tmp_path, **{'when = "if_different"': 'when = "never"'})
     folder = write_class(tmp_path / "hand-ins", {f"20210000{n:02d}": solution(projects=["VAE"]) for n in range(6)})
@@ -182,8 +182,8 @@ def test_stopped_and_started_again_it_goes_on(tmp_path, number):
         time.sleep(0.02)
     process.send_signal(number)
     said = process.communicate(timeout=60)[1]
-    if number == signal.SIGINT:
-        assert process.returncode == 130 and "the same command goes on from there" in said.splitlines()[-1]
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number and "the same command goes on from there" in said.splitlines()[-1]
     kept = gathered(out)
     assert 0 < len(kept) < 6 and not (out / "grades.json").exists()
     done = grade(folder, out, *options)
@@ -235,8 +235,62 @@ def test_without_a_sandbox_where_somebody_wants_it_so(tmp_path):
     grades = grades_of(tmp_path / "grades")
     assert grades["2021000001"]["score"] == 10 - 0.5 and grades["2021000002"]["score"] < 9.5
     said = " ".join(check["message"] for check in grades["2021000003"]["checks"])
-    assert "your code was stopped: it ran for more than 15 s" in said
+    assert re.search(r"your code was stopped: it (took more than 10 s of computing time|ran for more than 15 s)", said)
     assert 0 < grades["2021000003"]["score"] < 5  # the GAN, and the VAE's losses
+
+
+HANGS = {
+    "computes": "while True: pass",
+    "sleeps": "__import__('time').sleep(10**9)",
+    "waits for a thread": "__import__('threading').Event().wait()",
+    "waits for a signal": "__import__('signal').pause()",
+}
+
+
+@pytest.mark.slow
+@needs_bubblewrap
+def test_what_hangs_costs_its_own_points_and_a_short_time(tmp_path):
+    course = write_course(tmp_path, **{'when = "if_different"': 'when = "never"', "cpu_s = 120": "cpu_s = 100000"})
+    course.write_text(course.read_text("utf-8").replace("\nwall_s = 180", "\nwall_s = 1800"), "utf-8")
+    students = {"2021000000": solution(projects=["VAE"])}
+    for number, statement in enumerate(HANGS.values(), 1):
+        changes = {"VAE/model.py": [hang_in_reparameterize(statement)]}
+        students[f"202100000{number}"] = solution(changes)
+    folder, out = write_class(tmp_path / "hand-ins", students), tmp_path / "grades"
+    done = grade(folder, out, "--course", course, "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    grades = grades_of(out)
+    assert grades["2021000000"]["score"] == 8
+    for student in list(students)[1:]:
+        checks = {check["id"]: check for check in grades[student]["checks"]}
+        assert checks["vae.kl_sum"]["passed"] and checks["gan.gen_1"]["passed"], student
+        assert not checks["vae.z_distribution"]["passed"]
+    said = [" ".join(check["message"] for check in row["checks"]) for row in grades.values()]
+    assert "your code was stopped: it took more than 5 s of computing time" in said[1]
+    assert all("for 5 s it did nothing, as if it waited for what never comes" in one for one in said[2:])
+
+
+def hang_in_reparameterize(statement: str):
+    """Put a statement before all others of the block."""
+
+    def change(source: str) -> str:
+        return re.sub(
+            r"(def reparameterize.*?# TODO START\n)", rf"\g<1>        {statement}\n", source, count=1, flags=re.S
+        )
+
+    return change
+
+
+@pytest.mark.slow
+@needs_bubblewrap
+def test_a_wrong_course_file_is_named_before_anything_is_taken_in(tmp_path):
+    wrong = write_course(tmp_path, **{"kl_sum = 0.25": "kl_sumx = 0.25"}).rename(tmp_path / "ct.toml")
+    folder = write_class(tmp_path / "hand-ins", {"2021000001": scaffold()})
+    done = grade(folder, tmp_path / "grades", "--course", wrong)
+    assert done.returncode == 1
+    assert "ct.toml: [points]: vae.kl_sumx is no check (is vae.kl_sum meant?)" in done.stderr.splitlines()[-1]
+    assert "vae.kl_sum is missing" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "grades" / "evidence" / "students").exists()
 
 
 def test_no_bubblewrap_is_one_line(tmp_path):

@@ -12,7 +12,7 @@ from html_page import Page
 from autograder.class_page import class_page
 from autograder.evidence import Failure, read_failure
 from autograder.feedback import to_gradescope, to_html, to_markdown
-from autograder.grades import CheckResult, Grade, from_json, points, to_json
+from autograder.grades import CheckResult, Grade, Made, from_json, points, to_json
 from autograder.spreadsheets import BYTE_ORDER_MARK, canvas_csv, harmless, moodle_csv, plain_csv
 from coursekit.errors import CourseError
 from coursekit.text import shortened
@@ -36,6 +36,47 @@ def test_scores_are_sums_that_look_like_them():
     checks = tuple(CheckResult(f"c{n}", "", True, value, 1) for n, value in enumerate((0.1, 0.2)))
     assert Grade("s", "graded", 2, checks).score == 0.3
     assert [points(value) for value in (2, 2.5, 1 / 3, 0, 10, 100)] == ["2", "2.5", "0.33", "0", "10", "100"]
+
+
+@pytest.mark.parametrize("given, shown", [(0.642433, 0.64), (0.125, 0.13), (0.005, 0.01), (1.005, 1.01), (2, 2)])
+def test_points_are_hundredths_and_the_same_everywhere(given, shown):
+    grade = Grade(
+        "s", "graded", 3, (CheckResult("vae.a", "a", True, given, 3), CheckResult("vae.b", "b", True, given, 3))
+    )
+    both = round(2 * shown, 2)
+    results = json.loads(to_gradescope(grade))
+    assert [test["score"] for test in results["tests"]] == [shown, shown] and results["score"] == both
+    row = json.loads(to_json([grade]))["submissions"][0]
+    assert [check["points"] for check in row["checks"]] == [shown, shown] and row["score"] == both
+    assert rows(plain_csv([grade]))[1][2:6] == [points(both), "3", points(shown), points(shown)]
+    assert rows(canvas_csv([grade], "a"))[2][5] == points(both)
+    assert f"{points(both)} of 3 points" in to_markdown(grade) and f"{points(both)} of 3 points" in to_html(grade)
+
+
+def test_a_bonus_is_told_apart():
+    checks = (CheckResult("vae.a", "a", True, 10, 10), CheckResult("gan.a", "a", True, 1.5, 2))
+    assert str(Grade("s", "graded", 10, checks)) == "10 of 10 points, and 1.5 of 2 as a bonus"
+    assert str(Grade("s", "graded", 10, checks[:1])) == "10 of 10 points"
+    assert "10 of 10 points, and 1.5 of 2 as a bonus" in to_html(Grade("s", "graded", 10, checks))
+    assert Grade("s", "graded", 10, checks).score == 11.5
+
+
+def test_what_it_was_made_with_is_at_the_foot_and_students_get_no_seed():
+    made = Made("ct.toml", "1a2b3c", "987654321", "0.1.0 9f9f", "2026-06-14")
+    said = "ct.toml 1a2b3c, coursekit 0.1.0 9f9f, code run until 2026-06-14"
+    page = class_page(GRADES, {}, made)
+    assert said in page and "seed 987654321" in page
+    for text in (to_html(GRADES[0], made), to_markdown(GRADES[0], made)):
+        assert said in text.replace("\\", "") and "987654321" not in text
+    assert json.loads(to_json(GRADES, made))["made_with"]["seed"] == "987654321"
+    assert from_json(to_json(GRADES, made), "grades.json") == GRADES
+
+
+def test_what_could_not_be_made_counts_as_not_passed_and_what_was_refused_has_no_numbers():
+    text = class_page(GRADES, {})
+    cells = re.findall(r"<tr><td>2021000001</td>.*?</tr>", text)[0]
+    assert cells.endswith('<td class=number data-value="2">2</td></tr>')
+    assert re.findall(r"<tr><td>=HYPERLINK.*?</tr>", text)[0].endswith("<td></td><td></td></tr>")
 
 
 def test_grades_json_has_the_agreed_form_and_can_be_read_again():

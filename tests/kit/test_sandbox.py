@@ -743,9 +743,11 @@ def test_sandboxes_beside_each_other_do_not_see_each_other():
 def test_no_descriptors_and_no_folders_are_left(monkeypatch):
     made = []
 
+    @contextlib.contextmanager
     def make_scratch():
-        made.append(bubblewrap.make_scratch())
-        return made[-1]
+        with bubblewrap.make_scratch() as folder:
+            made.append(folder)
+            yield folder
 
     monkeypatch.setattr(sandbox_run, "make_scratch", make_scratch)
     run("pass")
@@ -753,7 +755,7 @@ def test_no_descriptors_and_no_folders_are_left(monkeypatch):
     run("import time; time.sleep(5)", wall_s=0.1)
     run("open('/out/x', 'w')", outputs={"x"})
     assert len(os.listdir("/proc/self/fd")) == before
-    assert [os.path.exists(folder.name) for folder in made] == [False] * 3
+    assert [folder.exists() for folder in made] == [False] * 3
 
 
 # The folder that it leaves.

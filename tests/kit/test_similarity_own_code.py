@@ -114,7 +114,8 @@ def test_what_was_handed_out_or_formatted_anew_is_nobodys_own(tmp_path):
         .read_text()
         .replace(
             'self.run.log_images(step, "samples", self.model(z=z), VALUE_RANGE)',
-            'self.run.log_images(\n                step,\n                "samples",\n                self.model(z=z),\n                VALUE_RANGE,\n            )',
+            "self.run.log_images(\n                step,\n                'samples',\n                self.model(z=z),\n"
+            "                VALUE_RANGE,\n            )",
         )
     )
     more = {**kit, "VAE/main.py": (CODES / "VAE" / "main.py").read_text()}
@@ -150,7 +151,8 @@ def test_more_than_is_compared_is_listed_with_a_remark(tmp_path):
 def test_honest_helpers_list_nobody(tmp_path):
     students = honest(20, 5, ("VAE",))
     for n, name in enumerate(sorted(students)[:8]):
-        own = f"import matplotlib\n\n\ndef show_{n}(images):\n    rows = images[: {n + 2} * {n + 3}]\n    print(rows.shape, {n})\n"
+        own = f"import matplotlib\n\n\ndef show_{n}(images):\n    rows = images[: {n + 2} * {n + 3}]\n"
+        own += f"    print(rows.shape, {n})\n"
         students[name] = students[name] | {"VAE/plots.py": own}
     found, _ = compared(tmp_path / "subs", students)
     assert not any({p.a.person, p.b.person} <= set(sorted(students)[:8]) for p in found.listed)

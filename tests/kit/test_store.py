@@ -1,86 +1,110 @@
-"""What is kept between two runs of `grade`: no more than evidence can need, and for nobody else to read."""
+"""What is kept between two runs of `grade`, and when it no longer counts."""
 
 import json
-import os
 
-from autograder import evidence
-from autograder.evidence import ALL_PROBES, REFERENCE, Ran, results_of
-from autograder.gradebook import write_gradebook
-from autograder.grades import Grade
+import pytest
+
+from autograder.environment import changes, seen
+from autograder.evidence import Ran
 from autograder.store import Store
+from coursekit.errors import CourseError
+
+HERE = {"Python": "CPython 3.11.4", "numpy": "2.1"}
+RUNS = {"vae_step": Ran("", {"vae_step.json": b"{}"})}
 
 
-def runs(num_bytes: int, stopped: str = "", **larger: int) -> dict[str, Ran]:
-    """What probes have left: so many bytes each, or another number for some."""
-    return {
-        probe: Ran(
-            stopped, {results_of(probe)[0]: os.urandom(larger.get(probe, num_bytes)), results_of(probe)[1]: b"{}"}
-        )
-        for probe in ALL_PROBES
-    }
+@pytest.fixture
+def store(tmp_path) -> Store:
+    made = Store(tmp_path)
+    made.enter(HERE)
+    return made
 
 
-def stopped(folder) -> dict[str, str]:
-    return {probe: json.loads((folder / probe / evidence.ENDED).read_text()) for probe in ALL_PROBES}
+def keep(store: Store, key: str = "key") -> None:
+    store.keep("students/a", key, RUNS)
+    store.keep_score("a", "VAE-0", key, {"fid": 1})
 
 
-def test_evidence_has_a_few_times_the_size_of_the_reference_s_at_most(tmp_path):
-    store = Store(tmp_path / "grades")
-    store.keep("students/early", "key", runs(10, vae_step=10**6))  # before there is anything to measure by
-    store.keep(REFERENCE, "key", runs(1000))
-    store.keep("students/large", "key", runs(2000, vae_step=10**6, gan_step=20_000, vae_losses=25_000))
-    store.keep("students/honest", "key", runs(3000))
-    most = 4 * evidence.size_of(store.evidence / REFERENCE)
-    for name in ("early", "large", "honest"):
-        folder = store.evidence / "students" / name
-        assert store.has(f"students/{name}", "key")
-        kept = {probe for probe in ALL_PROBES if (folder / probe / results_of(probe)[0]).exists()}
-        gone = {"early": {"vae_step"}, "large": {"vae_step", "vae_losses"}, "honest": set()}[name]
-        assert set(ALL_PROBES) - kept == gone
-        assert sum(path.stat().st_size for path in folder.rglob("*.np*")) <= most
-        assert {probe for probe, why in stopped(folder).items() if why} == gone
-    assert "too large to be kept, 1,000,002 bytes" in stopped(store.evidence / "students" / "large")["vae_step"]
+def is_kept(store: Store) -> tuple[bool, bool]:
+    return store.has("students/a", "key"), store.score("a", "VAE-0", "key") is not None
 
 
-def test_what_stopped_a_probe_is_not_forgotten_where_its_results_are(tmp_path):
-    store = Store(tmp_path)
-    store.keep(REFERENCE, "key", runs(10))
-    store.keep("students/s", "key", runs(10**4, "it ran for more than 60 s"))
-    assert set(stopped(store.evidence / "students" / "s").values()) == {"it ran for more than 60 s"}
-    found = evidence.load(store.evidence / "students" / "s")
-    assert not any(found[probe].arrays for probe in ALL_PROBES)
+def test_what_is_kept_is_there_in_the_same_environment(store, tmp_path):
+    keep(store)
+    again = Store(tmp_path)
+    assert again.enter(HERE) == ""
+    assert (
+        is_kept(again) == (True, True) and not again.has("students/a", "other") and not again.has("students/b", "key")
+    )
 
 
-def test_a_class_s_grades_and_evidence_are_for_nobody_else_to_read(tmp_path):
-    was = os.umask(0)
-    try:
-        out = tmp_path / "grades"
-        store = Store(out)
-        with store.locked():
-            store.seed(None)
-            evidence.keep_inputs(store.evidence, {"vae_step": b"x"})
-            store.keep(REFERENCE, "key", runs(10))
-            store.keep("students/s", "key", runs(10))
-            store.keep_score("s", "VAE-0", "key", {"fid": 1})
-            write_gradebook(out, [Grade("s", "graded", 1)], {"s": "s"})
-    finally:
-        os.umask(was)
-    paths = [out, *(path for path in out.rglob("*") if path.name != ".lock")]
-    assert {path.name for path in paths} >= {
-        "index.html",
-        "grades.csv",
-        "run.json",
-        "key.json",
-        "feedback.md",
-        "VAE-0.json",
-    }
-    assert [path for path in paths if path.stat().st_mode & 0o077] == []
+@pytest.mark.parametrize(
+    "now, said",
+    [
+        ({**HERE, "matplotlib": "3.9"}, "matplotlib 3.9 is new"),
+        ({"Python": "CPython 3.11.4"}, "numpy is gone"),
+        ({**HERE, "Python": "CPython 3.12.0"}, "Python is CPython 3.12.0 and was CPython 3.11.4"),
+        ({**HERE, **dict.fromkeys("abcde", "1")}, "a 1 is new, b 1 is new, c 1 is new, 2 more"),
+    ],
+)
+def test_in_another_environment_it_counts_no_more_and_stays_until_there_is_other(store, tmp_path, now, said):
+    keep(store)
+    again = Store(tmp_path)
+    assert again.enter(now) == said
+    assert is_kept(again) == (False, False)
+    assert (tmp_path / "evidence/students/a/vae_step/vae_step.json").exists()
+    assert (tmp_path / "evidence/fid/a/VAE-0.json").exists()
+    keep(again)
+    assert is_kept(again) == (True, True)
 
 
-def test_a_gradebook_that_others_were_let_into_stays_so(tmp_path):
-    out = tmp_path / "grades"
-    write_gradebook(out, [Grade("s", "graded", 1)], {"s": "s"})
-    out.chmod(0o750)
-    (out / "grades.csv").chmod(0o640)
-    write_gradebook(out, [Grade("s", "graded", 2)], {"s": "s"})
-    assert (out.stat().st_mode & 0o777, (out / "grades.csv").stat().st_mode & 0o777) == (0o750, 0o640)
+def test_this_environment_is_known_by_its_packages():
+    found = seen()
+    assert found["Python"].startswith("CPython 3.") and {"torch", "numpy", "pytest"} <= set(found)
+    assert changes(found, seen()) == ""
+
+
+def test_forgotten_it_is_there_and_does_not_count(store, tmp_path):
+    keep(store)
+    store.forget("a")
+    store.forget("nobody")
+    assert is_kept(store) == (False, False)
+    assert (tmp_path / "evidence/students/a/vae_step/vae_step.json").exists()
+
+
+def test_facts_and_the_date_are_kept_beside_it(store):
+    store.keep("reference", "key", RUNS, took={"VAE": 1})
+    assert store.facts("reference") == {"took": {"VAE": 1}} and store.facts("students/b") == {}
+    assert store.last_date() == ""
+    keep(store)
+    assert store.last_date() == json.loads((store.evidence / "students/a/key.json").read_text())["date"]
+
+
+def test_a_seed_is_drawn_once_and_is_no_number_to_be_tried(store, tmp_path):
+    seed = store.seed(None)
+    assert seed > 2**64  # a chance of 2**-64 to fail
+    assert Store(tmp_path).seed(None) == seed
+    assert store.seed(7) == 7 == Store(tmp_path).seed(None)
+
+
+def test_the_inputs_hang_on_all_of_a_seed():
+    import numpy as np
+
+    draws = {int(np.random.default_rng(seed).integers(2**62)) for seed in (5, 5 + 2**32, 5 + 2**64, 5 + 2**127)}
+    assert len(draws) == 4
+
+
+def test_what_says_the_seed_may_be_damaged(store):
+    (store.evidence / "run.json").write_text("{")
+    with pytest.raises(CourseError, match=r"run\.json: damaged; delete it, or give --seed"):
+        store.seed(None)
+    assert store.seed(3) == 3 and store.enter(HERE) == ""
+
+
+def test_a_disk_that_can_not_be_written_is_one_line(store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("autograder.evidence.keep", full)
+    with pytest.raises(CourseError, match=r"could not write under .*: No space left on device"):
+        keep(store)

@@ -336,10 +336,8 @@ def _own_files(comparison: Comparison, works: Mapping[WorkKey, Work]) -> str:
     for key in comparison.works:
         own = works[key].own if key in works else {}
         if own:
-            texts = [
-                f"{shortened(visible(name), 200)}: {counted(sum(bool(line.strip()) for line in text.split(chr(10))), 'line')}"
-                for name, text in own.items()
-            ]
+            lines = {name: sum(bool(line.strip()) for line in text.split("\n")) for name, text in own.items()}
+            texts = [f"{shortened(visible(name), 200)}: {counted(count, 'line')}" for name, count in lines.items()]
             rows.append(f'<tr><td>{label(key)}</td><td class=number data-value="{len(own)}">{len(own):,}</td>')
             rows[-1] += f"<td>{_few(texts)}</td></tr>"
     return _folded(
