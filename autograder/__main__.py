@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from autograder.course import COURSE_FILE, read_course
-from autograder.grades import GRADED
+from autograder.grades import GRADED, TA_HAS_TO_LOOK
 from autograder.gradescope.bundle import bundle
 from autograder.leaks import REFERENCE
 from autograder.release import release
@@ -257,6 +257,10 @@ def _grade(options: argparse.Namespace) -> None:
     unmeasured = [grade.student for grade in graded for check in grade.checks if check.message.startswith(UNMEASURED)]
     if unmeasured:
         print(f"FIDs not measured: {len(unmeasured)} ({unmeasured[0]} among them, whose feedback says why)")
+    for grade in graded:
+        to_look_at = [one.removeprefix(f"{TA_HAS_TO_LOOK}: ") for one in grade.remarks if one.startswith(TA_HAS_TO_LOOK)]
+        if to_look_at:
+            print(f"{grade.student}: {TA_HAS_TO_LOOK} at {', '.join(to_look_at)}")
     print(f"{len(graded)} of {len(grades)} graded: {options.out / 'index.html'}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from coursekit.errors import CourseError
 
 GRADED = "graded"
+TA_HAS_TO_LOOK = "a TA has to look"  # in a check's message, and what its remark begins with
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from autograder import evidence, workers
 from autograder.course import Course
 from autograder.evidence import ALL_PROBES, GAN_PROBES, REFERENCE, VAE_PROBES
 from autograder.gradebook import write_gradebook
-from autograder.grades import GRADED, CheckResult, Grade
+from autograder.given_code import has_unseen_changes
+from autograder.grades import GRADED, TA_HAS_TO_LOOK, CheckResult, Grade
 from autograder.intake import Submission, take_in
 from autograder.judge import JudgeError, Verdict, judge
 from autograder.probing import KIT_SEEN, inputs_by_probe, read_codes
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PROBES = {"VAE": VAE_PROBES, "GAN": GAN_PROBES}
 NEVER = "never"
 UNMEASURED = "not measured: "  # how the message of a FID starts that could not be
+MOST_NAMED = 3  # checks that stand in the way of a FID
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,20 @@ class _Row:
         """The code of one project."""
         return {name: content for name, content in self.codes.items() if name.startswith(f"{project}/")}
 
-    def agrees(self, project: str) -> bool:
-        """Whether all that was seen of a project is as in the reference, and nothing else of it was changed."""
-        analysis = self.submission.analysis
-        if analysis is None or analysis.changed_outside_blocks(project):
+    def verdicts_of(self, project: str) -> list[Verdict]:
+        """What the graders said of one project."""
+        return [verdict for verdict in self.verdicts if _project_of(verdict.id) == project]
+
+    def agrees(self, project: str, given: Mapping[str, bytes]) -> bool:
+        """Whether a project's numbers are the reference's in every check, and nothing was changed that no check sees.
+
+        Args:
+            given: the scaffold's files.
+        """
+        verdicts = self.verdicts_of(project)
+        if self.submission.analysis is None or not verdicts or any(verdict.passed is not True for verdict in verdicts):
             return False
-        return all(verdict.passed is True for verdict in self.verdicts if _project_of(verdict.id) == project)
+        return not has_unseen_changes(given, self.codes_of(project))
 
 
 def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, options: Options) -> list[Grade]:
@@ -118,7 +128,7 @@ def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, opti
             with workers.workers(options.jobs, options.scheduler, course.limits, options.unsafe) as executor:
                 _gather(store, rows, reference, course, options, executor)
                 _judge(store, rows, course, options.jobs)
-                _train(store, rows, course, options, executor)
+                _train(store, rows, given, course, options, executor)
         except KeyboardInterrupt as stop:
             raise Interrupted(f"stopped; what was seen is kept in {out}: the same command goes on from there") from stop
         grades = [_grade(row, course) for row in rows]
@@ -224,19 +234,26 @@ def _check_points(verdicts: Sequence[Verdict], course: Course) -> None:
             raise CourseError(f"course.toml: points.{check} is not known; the checks are {', '.join(known)}")
 
 
-def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options, executor: Executor) -> None:
+def _train(
+    store: Store,
+    rows: Sequence[_Row],
+    given: Mapping[str, bytes],
+    course: Course,
+    options: Options,
+    executor: Executor,
+) -> None:
     """Train what computes something else than the reference, once, and where that decides too little, again."""
     if course.fid.when == NEVER:
         return
     to_do = []
     for row in rows:
         for project in row.projects if not row.fault else ():
-            if course.fid.when == "if_different" and row.agrees(project):
+            if reason := what_blocks_fid(row.verdicts_of(project)):
+                row.untrained[project] = reason
+            elif course.fid.when == "if_different" and row.agrees(project, given):
                 row.scores[project] = []
             elif not options.train:
                 row.untrained[project] = f"{UNMEASURED}nothing is trained here"
-            elif stopped := _what_stops_a_step(store, row, project):
-                row.untrained[project] = f"not trained, since one step does not come to its end: {visible(stopped)}"
             else:
                 to_do.append((row, project, course.training.seeds[0]))
     if not to_do:
@@ -277,14 +294,19 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
             note(row, project, seed, found)
 
 
-def _what_stops_a_step(store: Store, row: _Row, project: str) -> str:
-    """What keeps one step from coming to its end, a clause, "" where nothing does: code that can't is not trained."""
-    seen = evidence.load(store.evidence / STUDENTS / row.name, PROBES[project])
-    for probe in PROBES[project]:
-        for part in ("ended", "probe", "step"):
-            if part in seen[probe].failures:
-                return seen[probe].failures[part].sentence()
-    return ""
+def what_blocks_fid(verdicts: Sequence[Verdict]) -> str:
+    """Say why there is nothing to train, as points for an FID follow from the checks; "" where nothing is in the way."""
+    blocking = [verdict for verdict in verdicts if verdict.blocks_fid]
+    if not blocking:
+        return ""
+    named = [
+        visible_lines(verdict.message)
+        if verdict.passed is False and verdict.message
+        else f"this could not be seen: {verdict.title}"
+        for verdict in blocking[:MOST_NAMED]
+    ]
+    more = f" (and {len(blocking) - MOST_NAMED} more)" if len(blocking) > MOST_NAMED else ""
+    return f"no FID points, and nothing was trained: {'; '.join(named)}{more}"
 
 
 def _training_key(row: _Row, project: str, course: Course) -> str:
@@ -314,6 +336,7 @@ def _grade(row: _Row, course: Course) -> Grade:
     for project in row.projects:
         checks += [_result(v, course) for v in row.verdicts if _project_of(v.id) == project]
         checks += _fid_results(row, project, course)
+    remarks += tuple(f"{TA_HAS_TO_LOOK}: {check.id}" for check in checks if TA_HAS_TO_LOOK in check.message)
     return Grade(row.submission.student, GRADED, max_score, tuple(checks), remarks)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from autograder.probe.kept import what_is_kept
 from autograder.probe.layers import ALL_KINDS, Watch, carry, note_layers, watch
 from autograder.probe.players import Judge, Painter, as_row, with_weights
 from autograder.probe.project import Project
@@ -25,6 +26,8 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
     for run, sizes in enumerate(inputs["settings"].tolist()):
         with record.part(f"{run}.make", project):
             model = make(*sizes)
+            if run == 0:
+                record.fact("kept", what_is_kept(project, model))
             seen = Watch(model, int(inputs["seed"]))
             with record.part(f"{run}.z", project), seen:
                 images = _generate(model, torch.randn(4, sizes[1], 1, 1), sizes[0])
