@@ -44,6 +44,28 @@ def layer_numbers(layers: Iterable[Mapping]) -> int:
     )
 
 
+def what_is_too_much(kept: Mapping[str, int], layers: Iterable[Mapping], project: str) -> str:
+    """Say that a model and its files could hold images, a sentence; "" where they can't.
+
+    Args:
+        kept: what `autograder.probe.kept` counted.
+        layers: those that ran, as a probe describes them. However wide they are, that much isn't kept beside them.
+        project: "VAE" or "GAN".
+    """
+    table, own = table_numbers(project), layer_numbers(layers)
+    beside = kept["numbers"] - own
+    if beside > table + SLACK:
+        return (
+            f"beside the layers that run, your model and its files keep {beside:,} numbers or more, in parameters, "
+            f"buffers, attributes, constants or texts; the table's whole network has {table:,}"
+        )
+    if kept["numbers"] > MOST_OF_ALL * table + SLACK:
+        return f"your layers have {own:,} weights, where the table's network has {table:,}"
+    if kept["code"] > MOST_CODE:
+        return f"your files hold {kept['code']:,} bytes when packed, which is far more than such code needs"
+    return ""
+
+
 def what_is_too_much_in(state: Mapping[str, np.ndarray], project: str) -> str:
     """Say that a trained model's state could hold images, a clause; "" where it can't.
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from autograder.course import Course, Limits
 from autograder.evidence import read_failure
+from autograder.grades import TA_HAS_TO_LOOK
+from autograder.kept_numbers import what_is_too_much_code, what_is_too_much_in
 from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, reason_given, sandbox_limits, what_stopped
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_arrays, read_json
@@ -23,6 +25,8 @@ from coursekit.errors import DIVERGED, CourseError
 from coursekit.evaluation import protocol_count
 from coursekit.extractors import Extractor
 
+# Images could be made for just the features that they are judged by.
+_HIDDEN = {"kit/coursekit/extractors/lenet.pt": b""}
 _WEIGHTS = ArraySpec(None, ("float32", "float64"), finite=False)
 
 
@@ -64,13 +68,22 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
     count = protocol_count(chosen_extractor(course), images)
     with TemporaryDirectory() as scratch:
         folder = Path(scratch, "codes")
-        _put({name: content for name, content in codes.items() if name.startswith(f"{project}/")}, folder)
+        own = {name: content for name, content in codes.items() if name.startswith(f"{project}/")}
+        _put(own, folder)
         try:
+            _refuse(what_is_too_much_code(own))
             weights = _train(project, seed, folder, images, course, unsafe)
+            _refuse(what_is_too_much_in(weights, project))
             samples = _sample(project, seed, folder, weights, (count, *images.train.shape[1:]), course.limits, unsafe)
         except _Stopped as stopped:
             return Trained(seed, str(stopped), None)
     return Trained(seed, "", samples)
+
+
+def _refuse(what_is_too_much: str) -> None:
+    """Raise _Stopped where a model keeps so much that it could be images."""
+    if what_is_too_much:
+        raise _Stopped(f"{what_is_too_much}: it could be images, so that {TA_HAS_TO_LOOK}")
 
 
 def real_images(course: Course) -> ImageSet:
@@ -154,7 +167,7 @@ def _run(
     """Run a program of autograder/probe; raises _Stopped where it comes to no good end."""
     outcome = run_in_sandbox(
         [PYTHON, "-m", f"autograder.probe.{program}", *arguments],
-        inputs={**inputs, **KIT_SEEN},
+        inputs={**inputs, **KIT_SEEN, **_HIDDEN},
         limits=sandbox_limits(limits),
         outputs=outputs,
         environment={"PYTHONPATH": str(KIT) if unsafe else "/in/kit", **ONE_THREAD},
