@@ -258,7 +258,9 @@ def _grade(options: argparse.Namespace) -> None:
     if unmeasured:
         print(f"FIDs not measured: {len(unmeasured)} ({unmeasured[0]} among them, whose feedback says why)")
     for grade in graded:
-        to_look_at = [one.removeprefix(f"{TA_HAS_TO_LOOK}: ") for one in grade.remarks if one.startswith(TA_HAS_TO_LOOK)]
+        to_look_at = [
+            one.removeprefix(f"{TA_HAS_TO_LOOK}: ") for one in grade.remarks if one.startswith(TA_HAS_TO_LOOK)
+        ]
         if to_look_at:
             print(f"{grade.student}: {TA_HAS_TO_LOOK} at {', '.join(to_look_at)}")
     print(f"{len(graded)} of {len(grades)} graded: {options.out / 'index.html'}")

@@ -1,10 +1,10 @@
-"""Samples that are training images: as they are, or shifted, noisy, of another size or contrast, or two blended into one.
+"""Samples that are training images: as they are, shifted, noisy, of another size or contrast, or two blended into one.
 
-An honest model's sample has several training images about as near as the nearest one. A copy has one that is much nearer
-than the others. So what counts is the ratio of two distances, as in Lowe's test of matches (doi:10.1023/B:VISI.0000029664.
-99615.94, section 7.1), which needs no scale of its own for ones and for eights. Distances are taken between features, and
-between pixels after centring. A blend is known by what is left of it: next to nothing, once two training images are
-taken out, but much after one.
+An honest model's sample has several training images about as near as the nearest one; a copy has one that is much
+nearer than the others. So what counts is the ratio of two distances, as in Lowe's test of matches (section 7.1 of
+"Distinctive image features from scale-invariant keypoints", 2004), which needs no scale of its own for ones and for
+eights. Distances are taken between features, and between pixels after centring. A blend is known by what is left of it:
+next to nothing once two training images are taken out, but much after one.
 """
 
 import hashlib

@@ -13,7 +13,9 @@ from coursekit.errors import DIVERGED, CourseError
 from coursekit.evaluation import generated_features, measure_floor, training_side
 from coursekit.fid import distance_to
 
-SCORING = 2  # raised where the same images would get another Score: what is kept of an earlier one is then measured anew
+SCORING = (
+    2  # raised where the same images would get another Score: what is kept of an earlier one is then measured anew
+)
 BELOW = 0.999  # of the floor; between it and the floor lie rounding errors
 
 _LOOK_AT = {
@@ -155,7 +157,7 @@ def _judge(project: str, scores: Sequence[Score], course: Course) -> tuple[float
     if any(one.is_of_copies for one in scores):
         return 0.0, "; ".join([f"copies, so that there are no points and {TA_HAS_TO_LOOK}", fid, *notes])
     if any(one.is_too_good for one in scores):
-        why = f"below the floor, which no model can be expected to reach, so that there are no points and {TA_HAS_TO_LOOK}"
+        why = f"below the floor, which no model can reach, so that there are no points and {TA_HAS_TO_LOOK}"
         return 0.0, "; ".join([f"{fid}: {why}", *notes])
     if best is None:
         return 0.0, "; ".join([fid, *notes, _LOOK_AT[project]])

@@ -1,9 +1,9 @@
 """What a student changed outside the blocks, where it might change training with no check of ours seeing it.
 
 The checks run the blocks, and what the blocks call. They do not run all of the code that is given with them: not the
-GAN's loop, nor its discriminator. So that has to be the scaffold's, statement by statement. What stands beside it and does
-nothing by itself (an import, a function, a class, a constant, all of new names) matters only where a block uses it, and
-then the checks see it. Layout, comments, docstrings and annotations don't matter.
+GAN's loop, nor its discriminator. So that has to be the scaffold's, statement by statement. What stands beside it and
+does nothing by itself (an import, a function, a class, a constant, all of new names) matters only where a block uses
+it, and then the checks see it. Layout, comments, docstrings and annotations don't matter.
 """
 
 import ast
@@ -159,7 +159,7 @@ def _is_import(statement: ast.AST) -> bool:
 
 
 def _imports(nodes: Iterator[ast.AST] | Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
-    """The name that each import binds, "*" for all, and what it stands for: ("nn", "torch.nn"), however it is written."""
+    """The name that each import binds, "*" for all, and what that stands for: ("nn", "torch.nn") for both spellings."""
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from autograder import evidence, workers
 from autograder.course import Course
 from autograder.evidence import ALL_PROBES, GAN_PROBES, REFERENCE, VAE_PROBES
-from autograder.gradebook import write_gradebook
 from autograder.given_code import has_unseen_changes
+from autograder.gradebook import write_gradebook
 from autograder.grades import GRADED, TA_HAS_TO_LOOK, CheckResult, Grade
 from autograder.intake import Submission, take_in
 from autograder.judge import JudgeError, Verdict, judge
@@ -295,7 +295,7 @@ def _train(
 
 
 def what_blocks_fid(verdicts: Sequence[Verdict]) -> str:
-    """Say why there is nothing to train, as points for an FID follow from the checks; "" where nothing is in the way."""
+    """Say why nothing is trained, as points for an FID follow from the checks; "" where nothing is in the way."""
     blocking = [verdict for verdict in verdicts if verdict.blocks_fid]
     if not blocking:
         return ""

@@ -1,6 +1,6 @@
 """How many numbers a model may keep: more than the assignment's network has, beside it, could be stored images.
 
-This is the coarse sieve, as ten images and their shifts already have an FID that gives points; `copies` is the fine one.
+This is the coarse sieve: fifty images and their shifts have an FID that gives all the points. `copies` is the fine one.
 """
 
 import math
@@ -21,11 +21,8 @@ NUMBER_BYTES = 4
 
 def table_numbers(project: str) -> int:
     """Count the weights, biases and running statistics of a project's table, at the default settings."""
-    if project == "VAE":
-        rows = [*vae_encoder(*VAE_DEFAULTS), *vae_decoder(*VAE_DEFAULTS)]
-    else:
-        rows = generator(*GAN_DEFAULTS)
-    return sum(map(_numbers_of, rows))
+    vae = [*vae_encoder(*VAE_DEFAULTS), *vae_decoder(*VAE_DEFAULTS)]
+    return sum(map(_numbers_of, vae if project == "VAE" else generator(*GAN_DEFAULTS)))
 
 
 def _numbers_of(row: Row) -> int:

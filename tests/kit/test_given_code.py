@@ -55,31 +55,44 @@ ADDITIONS = {
     "a dataclass": changed(
         GAN_TRAINER,
         swap(
-            TRAINER_CLASS, f"from dataclasses import dataclass\n\n\n@dataclass\nclass Sizes:\n    a: int = 1\n\n\n{TRAINER_CLASS}"
+            TRAINER_CLASS,
+            f"from dataclasses import dataclass\n\n\n@dataclass\nclass Sizes:\n    a: int = 1\n\n\n{TRAINER_CLASS}",
         ),
     ),
     "a method": changed(VAE_MODEL, swap("    def reparameterize(", f"{ENCODE}    def reparameterize(")),
     "a method that is static": changed(
-        GAN_TRAINER, swap("    def train_step(", "    @staticmethod\n    def bce(p):\n        return -p.log()\n\n    def train_step(")
+        GAN_TRAINER,
+        swap(
+            "    def train_step(", "    @staticmethod\n    def bce(p):\n        return -p.log()\n\n    def train_step("
+        ),
     ),
     "a method inside the block": changed(
-        VAE_MODEL, swap("        # TODO END\n\n    def reparameterize(", f"\n{ENCODE}        # TODO END\n\n    def reparameterize(")
+        VAE_MODEL,
+        swap(
+            "        # TODO END\n\n    def reparameterize(", f"\n{ENCODE}        # TODO END\n\n    def reparameterize("
+        ),
     ),
     "constants": changed(VAE_MODEL, swap(VAE_CLASS, f"KERNEL, PADDING = 3, 1\nDOUBLE = 2 * KERNEL\n\n\n{VAE_CLASS}")),
     "annotations and docstrings": changed(
         VAE_MODEL,
-        swap("def forward(self, x=None, z=None):", "def forward(self, x: torch.Tensor | None = None, z=None) -> tuple:"),
+        swap(
+            "def forward(self, x=None, z=None):", "def forward(self, x: torch.Tensor | None = None, z=None) -> tuple:"
+        ),
         swap('        """Reconstruct images, or generate new ones.\n', '        """My own words.\n'),
     ),
     "comments and layout": changed(
         VAE_TRAINER,
-        swap("            loss.backward()\n", "            # now the gradients\n            (loss\n                .backward())\n"),
+        swap(
+            "            loss.backward()\n",
+            "            # now the gradients\n            (loss\n                .backward())\n",
+        ),
     ),
     "Windows' line ends and a byte-order mark": changed(
         GAN_TRAINER, lambda text: "\ufeff" + text.replace("\n", "\r\n")
     ),
     "what runs as a program": changed(
-        VAE_MODEL, lambda text: text + '\n\nif __name__ == "__main__":\n    torch.manual_seed(0)\n    print(VAE(1, 64))\n'
+        VAE_MODEL,
+        lambda text: text + '\n\nif __name__ == "__main__":\n    torch.manual_seed(0)\n    print(VAE(1, 64))\n',
     ),
     "a file with layers": changed(VAE_MODEL, swap(IMPORTS, f"{IMPORTS}from layers import Down\n"), layers=OWN_FILE),
     "a file that nothing imports": changed(
@@ -91,7 +104,10 @@ SNEAKY = {
     "GAN's loop: noise of another law": changed(GAN_TRAINER, swap("z = torch.randn(", "z = torch.rand(")),
     "GAN's loop: two steps a batch": changed(
         GAN_TRAINER,
-        swap("            if step % logging", "            self.train_step(real_imgs, fake_imgs, BCE_criterion)\n            if step % logging"),
+        swap(
+            "            if step % logging",
+            "            self.train_step(real_imgs, fake_imgs, BCE_criterion)\n            if step % logging",
+        ),
     ),
     "GAN's loop: a player in evaluation mode": changed(GAN_TRAINER, swap("_netD.train()", "_netD.eval()")),
     "GAN's loop: other modes after the pictures": changed(
@@ -101,13 +117,19 @@ SNEAKY = {
     "the discriminator": changed(GAN_MODEL, swap("nn.LeakyReLU(0.2)", "nn.LeakyReLU(0.1)")),
     "the initial weights": changed(GAN_MODEL, swap("nn.init.normal_(module.weight, 0.0, 0.02)", "pass")),
     "no initial weights": changed(GAN_MODEL, swap("        self.apply(weights_init)\n", "")),
-    "VAE's loop": changed(VAE_TRAINER, swap("loss = recon_loss + kl_loss", "loss = recon_loss + step / 25000 * kl_loss")),
-    "VAE's pictures": changed(VAE_TRAINER, swap("curves.items()})\n        self.model.train()\n", "curves.items()})\n")),
+    "VAE's loop": changed(
+        VAE_TRAINER, swap("loss = recon_loss + kl_loss", "loss = recon_loss + step / 25000 * kl_loss")
+    ),
+    "VAE's pictures": changed(
+        VAE_TRAINER, swap("curves.items()})\n        self.model.train()\n", "curves.items()})\n")
+    ),
     "VAE's optimizer": changed(VAE_TRAINER, swap("lr=learning_rate, fused", "lr=learning_rate, eps=1e-3, fused")),
     "the range of the images": changed("GAN/dataset.py", swap("(-1, 1)", "(0, 1)")),
     "the batches": changed("VAE/dataset.py", swap("self.images.train, ", "self.images.train[:1000], ")),
     "main.py": changed("VAE/main.py", swap("default=64", "default=3")),
-    "a method put in the place of one": changed(VAE_TRAINER, lambda text: text + "\n\nTrainer.train = lambda *_: None\n"),
+    "a method put in the place of one": changed(
+        VAE_TRAINER, lambda text: text + "\n\nTrainer.train = lambda *_: None\n"
+    ),
     "a class of the same name below": changed(
         GAN_TRAINER, lambda text: text + "\n\nclass Trainer(Trainer):\n    def train(self, *_):\n        pass\n"
     ),
@@ -116,17 +138,25 @@ SNEAKY = {
     "a seed in a decorator": changed(
         VAE_MODEL, swap(VAE_CLASS, f"@torch.manual_seed(0).set_state\ndef own():\n    pass\n\n\n{VAE_CLASS}")
     ),
-    "a seed in a default": changed(VAE_MODEL, swap(VAE_CLASS, f"def own(a=torch.manual_seed(0)):\n    pass\n\n\n{VAE_CLASS}")),
+    "a seed in a default": changed(
+        VAE_MODEL, swap(VAE_CLASS, f"def own(a=torch.manual_seed(0)):\n    pass\n\n\n{VAE_CLASS}")
+    ),
     "a seed in an annotation": changed(
         VAE_MODEL, swap(VAE_CLASS, f"def own(a: torch.manual_seed(0)):\n    pass\n\n\n{VAE_CLASS}")
     ),
     "a seed in an annotation of what is given": changed(
         VAE_MODEL, swap("def reparameterize(self, mu,", "def reparameterize(self, mu: torch.manual_seed(0),")
     ),
-    "a seed in a class's body": changed(VAE_MODEL, swap(VAE_CLASS, f"class Own:\n    torch.manual_seed(0)\n\n\n{VAE_CLASS}")),
-    "a seed in the class's body": changed(VAE_MODEL, swap("    def reparameterize(", "    torch.manual_seed(0)\n\n    def reparameterize(")),
+    "a seed in a class's body": changed(
+        VAE_MODEL, swap(VAE_CLASS, f"class Own:\n    torch.manual_seed(0)\n\n\n{VAE_CLASS}")
+    ),
+    "a seed in the class's body": changed(
+        VAE_MODEL, swap("    def reparameterize(", "    torch.manual_seed(0)\n\n    def reparameterize(")
+    ),
     "a loop": changed(VAE_MODEL, swap(VAE_CLASS, f"for one in range(3):\n    pass\n\n\n{VAE_CLASS}")),
-    "a name of Python's": changed(GAN_TRAINER, swap(TRAINER_CLASS, f"def len(images):\n    return 1\n\n\n{TRAINER_CLASS}")),
+    "a name of Python's": changed(
+        GAN_TRAINER, swap(TRAINER_CLASS, f"def len(images):\n    return 1\n\n\n{TRAINER_CLASS}")
+    ),
     "a name of the kit's": changed(
         GAN_TRAINER, swap(TRAINER_CLASS, f"from contextlib import nullcontext as fixed_noise\n\n\n{TRAINER_CLASS}")
     ),
@@ -138,10 +168,16 @@ SNEAKY = {
         VAE_MODEL, swap(IMPORTS, f"{IMPORTS}import own\n"), own="import torch\n\ntorch.randn = torch.rand\n"
     ),
     "an own file that imports such a one": changed(
-        VAE_MODEL, swap(IMPORTS, f"{IMPORTS}import own\n"), own="import more\n", more="import torch\n\ntorch.randn = torch.rand\n"
+        VAE_MODEL,
+        swap(IMPORTS, f"{IMPORTS}import own\n"),
+        own="import more\n",
+        more="import torch\n\ntorch.randn = torch.rand\n",
     ),
     "a method that PyTorch has": changed(
-        VAE_MODEL, swap("    def reparameterize(", "    def train(self, mode=True):\n        return self\n\n    def reparameterize(")
+        VAE_MODEL,
+        swap(
+            "    def reparameterize(", "    def train(self, mode=True):\n        return self\n\n    def reparameterize("
+        ),
     ),
     "such a method, inside the block": changed(
         VAE_MODEL,
@@ -153,7 +189,9 @@ SNEAKY = {
     "another base": changed(VAE_MODEL, swap(VAE_CLASS, "class VAE(nn.Sequential):\n")),
     "a decorator": changed(GAN_TRAINER, swap("    def train(", "    @torch.no_grad()\n    def train(")),
     "a default": changed(VAE_MODEL, swap("x=None, z=None", "x=None, z=0")),
-    "a statement behind a return": changed(VAE_MODEL, swap("        return z\n", "        return z\n        print(z)\n")),
+    "a statement behind a return": changed(
+        VAE_MODEL, swap("        return z\n", "        return z\n        print(z)\n")
+    ),
     "a given import that is gone": changed(VAE_TRAINER, swap("from coursekit.run import fixed_noise\n", "")),
     "no TODO lines": changed(VAE_MODEL, swap("        # TODO END\n        return images", "        return images")),
     "no Python": changed("VAE/main.py", lambda text: text + "\nprint 'done'\n"),

@@ -69,7 +69,10 @@ HONEST = {
     "a kernel of 5": [swap("32, 32, kernel_size=3, stride=1, padding=1", "32, 32, kernel_size=5, stride=1, padding=2")],
     "wider layers": [wider],
     "talk": [
-        swap('"""A VAE for 32x32', '"""' + "Ein Wort zu jeder Zeile, die ich geschrieben habe. " * 300 + "\nA VAE for 32x32")
+        swap(
+            '"""A VAE for 32x32',
+            '"""' + "Ein Wort zu jeder Zeile, die ich geschrieben habe. " * 300 + "\nA VAE for 32x32",
+        )
     ],
     "the weights under two names": in_init("self.also = self.decoder"),
 }
@@ -81,11 +84,15 @@ STORED = {
     ),
     "a buffer that is not saved": in_init(f'self.register_buffer("i", torch.zeros({IMAGES}, 1024), persistent=False)'),
     "a view of few of many numbers": in_init(f"self.images = torch.zeros({IMAGES}, 1024)[:1]"),
-    "parameters": in_init(f"self.images = nn.ParameterList([nn.Parameter(torch.zeros(1024)) for _ in range({IMAGES})])"),
+    "parameters": in_init(
+        f"self.images = nn.ParameterList([nn.Parameter(torch.zeros(1024)) for _ in range({IMAGES})])"
+    ),
     "a wide layer that is not used": in_init(f"self.unused = nn.Linear({IMAGES}, 1024)"),
     "a list of tensors": in_init(f"self.images = [torch.zeros(1024) for _ in range({IMAGES})]"),
     "a list of numbers": in_init(f"self.images = [float(i) for i in range({IMAGES} * 1024)]"),
-    "a dict of arrays": in_init(f"import numpy as np\n        self.images = {{i: np.zeros(1024) for i in range({IMAGES})}}"),
+    "a dict of arrays": in_init(
+        f"import numpy as np\n        self.images = {{i: np.zeros(1024) for i in range({IMAGES})}}"
+    ),
     "bytes": in_init(f"self.images = bytes({IMAGES} * 1024)"),
     "one large number": in_init(f"self.images = 1 << (8 * 4 * {IMAGES} * 1024)"),
     "a layer's attribute": in_init(f"self.decoder[0].images = bytearray({IMAGES} * 1024)"),
@@ -96,7 +103,10 @@ STORED = {
         "self.paint = paint",
     ),
     "a default": [
-        swap("class VAE(nn.Module):", f"def paint(i, images=torch.zeros({IMAGES}, 1024)):\n    pass\n\n\nclass VAE(nn.Module):")
+        swap(
+            "class VAE(nn.Module):",
+            f"def paint(i, images=torch.zeros({IMAGES}, 1024)):\n    pass\n\n\nclass VAE(nn.Module):",
+        )
     ],
     "a partial function": in_init(
         "import functools", f"self.paint = functools.partial(torch.add, torch.zeros({IMAGES}, 1024))"
@@ -145,7 +155,12 @@ def test_code_that_holds_more_than_code(tmp_path, text):
 
 
 def test_the_generator(tmp_path):
-    images = [swap("        # TODO END\n        self.apply", "        self.images = torch.zeros(300, 1024)\n        # TODO END\n        self.apply")]
+    images = [
+        swap(
+            "        # TODO END\n        self.apply",
+            "        self.images = torch.zeros(300, 1024)\n        # TODO END\n        self.apply",
+        )
+    ]
     images.append(swap("from torch import nn\n", "import torch\nfrom torch import nn\n"))
     (tmp_path / "right").mkdir()
     assert told(tmp_path / "right", solution(projects=["GAN"]), "GAN") == ""
@@ -154,7 +169,9 @@ def test_the_generator(tmp_path):
 
 def test_what_the_trainer_keeps_does_not_count(tmp_path):
     """Nothing of it gets to where images are drawn."""
-    changes = {VAE_TRAINER: [swap("        self.run = run\n", "        self.run = run\n        self.all = [0.0] * 10**6\n")]}
+    changes = {
+        VAE_TRAINER: [swap("        self.run = run\n", "        self.run = run\n        self.all = [0.0] * 10**6\n")]
+    }
     assert told(tmp_path, solution(changes, ["VAE"])) == ""
 
 
@@ -182,4 +199,6 @@ def test_the_solution_s_code_is_far_from_too_much():
     for project in ("VAE", "GAN"):
         own = {name: content for name, content in codes.items() if name.startswith(project)}
         assert not what_is_too_much_code(own)
-        assert not what_is_too_much_code({name: content * 5 + NOISE[: MOST_CODE // 8].encode() for name, content in own.items()})
+        assert not what_is_too_much_code(
+            {name: content * 5 + NOISE[: MOST_CODE // 8].encode() for name, content in own.items()}
+        )
