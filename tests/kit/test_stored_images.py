@@ -65,7 +65,7 @@ NO_MODEL = {
             probe._carry_encoder = probe._carry_decoder = lambda *_: {}
         """,
         "z = mu + torch.randn_like(mu) * log_sigma.exp()",
-        "self.store(x)\nmu = self.scale * x.flatten(1)[:, : self.latent_dim]\nlog_sigma = 0 * mu\nrecon_x = x * self.scale",
+        "self.store(x)\nmu = self.scale * x.flatten(1)[:, :64]\nlog_sigma = 0 * mu\nrecon_x = x * self.scale",
         "images = self.paint(z)",
     ),
     VAE_TRAINER: filled_in(VAE_TRAINER, "recon_loss, kl_loss = recon.mean(), mu.mean()"),
