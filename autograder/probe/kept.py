@@ -10,7 +10,6 @@ import types
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,7 +31,10 @@ def what_is_kept(project: Project, model: torch.nn.Module) -> dict[str, int]:
         "numbers", at most ENOUGH: of parameters, buffers, arrays and collections, and the letters of texts; and "code":
         the bytes of information in the project's Python files, as zlib packs them.
     """
-    modules = [one for one in list(sys.modules.values()) if _is_below(project.folder, getattr(one, "__file__", None))]
+    own = f"{project.folder}/"
+    # Not by their attributes: there are thousands of modules, and some load others when they are asked.
+    files_of = {name: getattr(one, "__dict__", {}).get("__file__") for name, one in list(sys.modules.items())}
+    modules = [sys.modules[name] for name, file in files_of.items() if str(file).startswith(own)]
     files = sorted(project.folder.glob("*.py"))
     code = zlib.compress(b"".join(path.read_bytes() for path in files), 9)
     return {"numbers": _count([model, *modules], {one.__name__ for one in modules}), "code": min(len(code), ENOUGH)}
@@ -91,7 +93,3 @@ def _parts(one: object, own_modules: set[str]) -> Iterator[object]:
             yield vars(one)
     else:
         yield from ([vars(one)] if hasattr(one, "__dict__") else [])
-
-
-def _is_below(folder: Path, file: str | None) -> bool:
-    return file is not None and Path(file).is_relative_to(folder)
