@@ -27,7 +27,8 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
         with record.part(f"{run}.make", project):
             model = make(*sizes)
             if run == 0:
-                record.fact("kept", what_is_kept(project, model))
+                with record.part("kept", project):
+                    record.fact("kept", what_is_kept(project, model))
             seen = Watch(model, int(inputs["seed"]))
             with record.part(f"{run}.z", project), seen:
                 images = _generate(model, torch.randn(4, sizes[1], 1, 1), sizes[0])

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from autograder.probe.project import Project
 
@@ -49,7 +50,7 @@ def _count(things: Iterable[object], own_modules: set[str]) -> int:
         if isinstance(one, (int, float, complex)):
             total += _numbers_of(one)
             continue
-        key = one.untyped_storage().data_ptr() if isinstance(one, torch.Tensor) and one.numel() else id(one)
+        key = one.untyped_storage().data_ptr() if _has_storage(one) else id(one)
         if key not in seen:
             seen[key] = one
             total += _numbers_of(one)
@@ -59,7 +60,7 @@ def _count(things: Iterable[object], own_modules: set[str]) -> int:
 
 def _numbers_of(one: object) -> int:
     """How many numbers something is, its parts left aside."""
-    if isinstance(one, torch.Tensor):
+    if _has_storage(one):
         return max(one.numel(), one.untyped_storage().nbytes() // NUMBER_BYTES)
     if isinstance(one, np.ndarray):
         return max(one.size, one.nbytes // NUMBER_BYTES)
@@ -70,9 +71,18 @@ def _numbers_of(one: object) -> int:
     return isinstance(one, (float, complex))
 
 
+def _has_storage(one: object) -> bool:
+    """Whether something is a tensor with numbers; those of a lazy layer come when it runs."""
+    return isinstance(one, torch.Tensor) and not is_lazy(one) and one.layout == torch.strided and one.numel() > 0
+
+
 def _parts(one: object, own_modules: set[str]) -> Iterator[object]:
     """What something is made of, as far as it is the student's."""
-    if isinstance(one, Mapping):
+    if isinstance(one, torch.Tensor):
+        if one.layout == torch.sparse_coo:
+            yield from (one._indices(), one._values())
+        yield vars(one)
+    elif isinstance(one, Mapping):
         yield from one
         yield from one.values()
     elif isinstance(one, _COLLECTIONS) or (isinstance(one, np.ndarray) and one.dtype == object):

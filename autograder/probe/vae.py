@@ -38,7 +38,8 @@ def probe_layers(project: Project, inputs: dict[str, Tensor], record: Record) ->
         with record.part(f"{run}.make", project):
             model = project.get("model", "VAE")(channels, latent_dim)
             if run == 0:
-                record.fact("kept", what_is_kept(project, model))
+                with record.part("kept", project):
+                    record.fact("kept", what_is_kept(project, model))
             x, z = torch.rand(2, channels, 32, 32), torch.randn(2, latent_dim)
             kinds = (ALL_KINDS, (CONNECTED,), ())[min(run, 2)]
             _note_run(project, record, f"{run}.x", lambda model=model, x=x: _reconstruct(model, x), kinds, model, seed)

@@ -74,6 +74,8 @@ HONEST = {
             '"""' + "Ein Wort zu jeder Zeile, die ich geschrieben habe. " * 300 + "\nA VAE for 32x32",
         )
     ],
+    "lazy layers": [swap("nn.Linear(16 * 8 * 8, 2 * latent_dim)", "nn.LazyLinear(2 * latent_dim)")],
+    "a sparse tensor": in_init("self.eye = torch.eye(3).to_sparse()"),
     "the weights under two names": in_init("self.also = self.decoder"),
 }
 IMAGES = 500
@@ -83,6 +85,8 @@ STORED = {
         f'self.register_buffer("images", torch.zeros({IMAGES}, 1, 32, 32, dtype=torch.uint8))'
     ),
     "a buffer that is not saved": in_init(f'self.register_buffer("i", torch.zeros({IMAGES}, 1024), persistent=False)'),
+    "a sparse buffer": in_init(f"self.images = torch.ones({IMAGES}, 1024).to_sparse()"),
+    "an attribute of a parameter": in_init(f"self.decoder[0].weight.images = torch.zeros({IMAGES}, 1024)"),
     "a view of few of many numbers": in_init(f"self.images = torch.zeros({IMAGES}, 1024)[:1]"),
     "parameters": in_init(
         f"self.images = nn.ParameterList([nn.Parameter(torch.zeros(1024)) for _ in range({IMAGES})])"
