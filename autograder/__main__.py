@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autograder.cluster import Scheduler
 from autograder.course import COURSE_FILE, read_course
-from autograder.grades import GRADED, points, total
+from autograder.grades import GRADED, TA_HAS_TO_LOOK, points, total
 from autograder.gradescope.bundle import bundle
 from autograder.layout import names_in_short
 from autograder.leaks import REFERENCE
@@ -286,6 +286,12 @@ def _grade(options: argparse.Namespace) -> None:
         print(f"FIDs not measured: {len(unmeasured)} ({unmeasured[0]} among them, whose feedback says why)")
     if others := not_taken(options.submissions):
         print(f"not taken for hand-ins: {names_in_short(others)}")
+    for grade in graded:
+        to_look_at = [
+            one.removeprefix(f"{TA_HAS_TO_LOOK}: ") for one in grade.remarks if one.startswith(TA_HAS_TO_LOOK)
+        ]
+        if to_look_at:
+            print(f"{grade.student}: {TA_HAS_TO_LOOK} at {', '.join(to_look_at)}")
     print(f"{len(graded)} of {len(grades)} graded: {options.out / 'index.html'}")
 
 

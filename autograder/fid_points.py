@@ -1,22 +1,22 @@
 """The FID of a student's trained model, and the points that it gives."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
 import torch
 
+from autograder.copies import count_copies
 from autograder.course import Course
-from autograder.grades import CheckResult
+from autograder.grades import TA_HAS_TO_LOOK, CheckResult
 from autograder.training import Trained, chosen_extractor, real_images
-from coursekit.data import ImageSet
 from coursekit.errors import CourseError
 from coursekit.evaluation import generated_features, measure_floor, training_side
 from coursekit.fid import distance_to
 
-MOST_COPIED = 0.01  # share of the images drawn; with more copies of training images an FID says nothing of the model
+SCORING = (
+    2  # raised where the same images would get another Score: what is kept of an earlier one is then measured anew
+)
+BELOW = 0.999  # of the floor; between it and the floor lie rounding errors
 
 _LOOK_AT = {
     "VAE": (
@@ -39,8 +39,10 @@ class Score:
         seed: the run's.
         fid: None where the run was stopped, or its images have none.
         stopped: why, a clause; "" where there is an FID.
-        copied: how many of the images are training images pixel for pixel.
-        images: how many there are on each side.
+        copied: how many of the samples that were looked at are copies of training images (see `copies`).
+        looked_at: how many these were.
+        most_copied: how many are no reason for doubt.
+        images: how many there are on each side of the FID.
         floor: the distance between validation and training images, below which no model can be expected to come; None
             where there is no FID.
         floor_images: how many of them there are on each side.
@@ -51,14 +53,26 @@ class Score:
     fid: float | None
     stopped: str = ""
     copied: int = 0
+    looked_at: int = 0
+    most_copied: int = 0
     images: int = 0
     floor: float | None = None
     floor_images: int = 0
     diverged: bool = False
 
+    @property
+    def is_of_copies(self) -> bool:
+        """Whether too many samples are copies of training images."""
+        return self.copied > self.most_copied
+
+    @property
+    def is_too_good(self) -> bool:
+        """Whether the samples are nearer to the training images than other real images are."""
+        return self.fid is not None and self.floor is not None and self.fid < BELOW * self.floor
+
 
 def score(trained: Trained, project: str, course: Course) -> Score:
-    """Measure the FID of what a model drew, and count the training images in it. No student code runs here.
+    """Measure the FID of what a model drew, and count the copies of training images in it. No student code runs here.
 
     Args:
         trained: what `autograder.training.train` gave.
@@ -70,16 +84,16 @@ def score(trained: Trained, project: str, course: Course) -> Score:
     if trained.samples is None:
         return Score(trained.seed, None, trained.stopped, diverged=trained.diverged)
     images, extractor, count = real_images(course), chosen_extractor(course), len(trained.samples)
-    known = _digests_of_training_images(images)
-    copied = sum(_digest(image) in known for image in trained.samples)
+    copies = count_copies(trained.samples, images)
+    seen = {"copied": copies.copied, "looked_at": copies.looked_at, "most_copied": copies.most, "images": count}
     real = training_side(extractor, images, count)
     floor, floor_images = measure_floor(extractor, images, count)
     features = generated_features(extractor, torch.from_numpy(trained.samples))
     try:
         fid = distance_to(real, features)
     except CourseError as error:  # images that all look the same
-        return Score(trained.seed, None, str(error), copied, count)
-    return Score(trained.seed, fid, "", copied, count, floor, floor_images)
+        return Score(trained.seed, None, str(error), **seen)
+    return Score(trained.seed, fid, **seen, floor=floor, floor_images=floor_images)
 
 
 def is_borderline(scores: Sequence[Score], project: str, course: Course) -> bool:
@@ -92,7 +106,7 @@ def is_borderline(scores: Sequence[Score], project: str, course: Course) -> bool
     Args:
         scores: of the seeds trained so far, at least one.
     """
-    if _copies_too_much(scores) or {one.seed for one in scores} >= set(course.training.seeds):
+    if _is_doubtful(scores) or {one.seed for one in scores} >= set(course.training.seeds):
         return False
     best = _best(scores)
     if best is None:
@@ -132,17 +146,21 @@ def _judge(project: str, scores: Sequence[Score], course: Course) -> tuple[float
         return full, f"not trained, since it computes what the reference solution does and trains like it ({context})"
     notes = [f"seed {one.seed} gave no FID: {one.stopped}" for one in scores if one.fid is None]
     notes += [
-        f"seed {one.seed}: {one.copied:,} of {one.images:,} samples are training images pixel for pixel"
+        f"seed {one.seed}: {one.copied:,} of {one.looked_at:,} samples looked at are training images, as they are or "
+        "shifted, noisy, of another size or contrast, or two blended into one"
         for one in scores
-        if one.copied
+        if one.is_of_copies
     ]
     best, fids = _best(scores), [f"{one.fid:.2f}" for one in scores if one.fid is not None]
     fid = f"FID {best.fid:.2f}" if best else "no FID"
     if len(fids) > 1:
         fid = f"best {fid} of {', '.join(fids)}"
     fid = f"{fid} ({context})"
-    if _copies_too_much(scores):
-        return 0.0, "; ".join(["copies, so that there are no points and a TA must look", fid, *notes])
+    if any(one.is_of_copies for one in scores):
+        return 0.0, "; ".join([f"copies, so that there are no points and {TA_HAS_TO_LOOK}", fid, *notes])
+    if any(one.is_too_good for one in scores):
+        why = f"below the floor, which no model can reach, so that there are no points and {TA_HAS_TO_LOOK}"
+        return 0.0, "; ".join([f"{fid}: {why}", *notes])
     if best is None:
         return 0.0, "; ".join([fid, *notes, _LOOK_AT[project]])
     reached = [(factor, share) for factor, share in bands if best.fid < factor * threshold]
@@ -174,17 +192,8 @@ def _best(scores: Sequence[Score]) -> Score | None:
     return min((one for one in scores if one.fid is not None), key=lambda one: one.fid, default=None)
 
 
-def _copies_too_much(scores: Sequence[Score]) -> bool:
-    return any(one.copied > MOST_COPIED * one.images for one in scores)
-
-
-@cache
-def _digests_of_training_images(images: ImageSet) -> frozenset[bytes]:
-    return frozenset(map(_digest, images.train.numpy()))
-
-
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.sha256(image.tobytes()).digest()
+def _is_doubtful(scores: Sequence[Score]) -> bool:
+    return any(one.is_of_copies or one.is_too_good for one in scores)
 
 
 def _number(value: float) -> str:

@@ -10,6 +10,7 @@ from coursekit.errors import CourseError
 from coursekit.requirements import OPTIONAL_PROJECTS
 
 GRADED = "graded"
+TA_HAS_TO_LOOK = "a TA has to look"  # in a check's message, and what its remark begins with
 
 
 @dataclass(frozen=True)

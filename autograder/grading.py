@@ -13,8 +13,9 @@ from autograder import environment, evidence, workers
 from autograder.cluster import Scheduler
 from autograder.course import Course
 from autograder.evidence import ALL_PROBES, GAN_PROBES, REFERENCE, VAE_PROBES
+from autograder.given_code import has_unseen_changes
 from autograder.gradebook import write_gradebook
-from autograder.grades import GRADED, CheckResult, Grade, Made, total
+from autograder.grades import GRADED, TA_HAS_TO_LOOK, CheckResult, Grade, Made, total
 from autograder.intake import Submission, take_in
 from autograder.judge import GRADERS, JudgeError, Verdict
 from autograder.judges import Judges
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 PROBES = {"VAE": VAE_PROBES, "GAN": GAN_PROBES}
 NEVER = "never"
 UNMEASURED = "not measured: "  # how the message of a FID starts that could not be
+MOST_NAMED = 3  # checks that stand in the way of a FID
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,20 @@ class _Row:
         """The code of one project."""
         return {name: content for name, content in self.codes.items() if name.startswith(f"{project}/")}
 
-    def agrees(self, project: str) -> bool:
-        """Whether all that was seen of a project is as in the reference, and nothing else of it was changed."""
-        analysis = self.submission.analysis
-        if analysis is None or analysis.changed_outside_blocks(project):
+    def verdicts_of(self, project: str) -> list[Verdict]:
+        """What the graders said of one project."""
+        return [verdict for verdict in self.verdicts if _project_of(verdict.id) == project]
+
+    def agrees(self, project: str, given: Mapping[str, bytes]) -> bool:
+        """Whether a project's numbers are the reference's in every check, and nothing was changed that no check sees.
+
+        Args:
+            given: the scaffold's files.
+        """
+        verdicts = self.verdicts_of(project)
+        if self.submission.analysis is None or not verdicts or any(verdict.passed is not True for verdict in verdicts):
             return False
-        return all(verdict.passed is True for verdict in self.verdicts if _project_of(verdict.id) == project)
+        return not has_unseen_changes(given, self.codes_of(project))
 
 
 def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, options: Options) -> list[Grade]:
@@ -151,16 +161,14 @@ def _grade_class(
         probing = _Probing(store, inputs_by_probe(seed), course, options, executor)
         probing.run_reference(reference)
         _judge_reference(store, course, judges)
-        rows = [
-            _row(one)
-            for one in take_in(hand_ins, build_scaffold(reference), course.intake, scratch / "taken", _taking_in)
-        ]
+        given = build_scaffold(reference)
+        rows = [_row(one) for one in take_in(hand_ins, given, course.intake, scratch / "taken", _taking_in)]
         _forget(store, rows, options.rerun)
         late = probing.run(rows)
         _judge(store, [row for row in rows if row not in late.values()], judges)
         probing.run_late(late)
         _judge(store, late.values(), judges)
-        _train(store, rows, course, options, executor)
+        _train(store, rows, given, course, options, executor)
     grades = [_grade(row, course) for row in rows]
     for row in rows:
         if row.submission.analysis:
@@ -360,19 +368,26 @@ def _meant(given: str, known: Iterable[str]) -> str:
     return f" (is {alike[0]} meant?)" if alike else ""
 
 
-def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options, executor: Executor) -> None:
+def _train(
+    store: Store,
+    rows: Sequence[_Row],
+    given: Mapping[str, bytes],
+    course: Course,
+    options: Options,
+    executor: Executor,
+) -> None:
     """Train what computes something else than the reference, once, and where that decides too little, again."""
     if course.fid.when == NEVER:
         return
     to_do = []
     for row in rows:
         for project in row.projects if not row.fault else ():
-            if course.fid.when == "if_different" and row.agrees(project):
+            if reason := what_blocks_fid(row.verdicts_of(project)):
+                row.untrained[project] = reason
+            elif course.fid.when == "if_different" and row.agrees(project, given):
                 row.scores[project] = []
             elif not options.train:
                 row.untrained[project] = f"{UNMEASURED}nothing is trained here"
-            elif stopped := _what_stops_a_step(store, row, project):
-                row.untrained[project] = f"not trained, since one step does not come to its end: {visible(stopped)}"
             else:
                 to_do.append((row, project, course.training.seeds[0]))
     if not to_do:
@@ -417,18 +432,25 @@ def _train(store: Store, rows: Sequence[_Row], course: Course, options: Options,
             note(row, project, seed, found)
 
 
-def _what_stops_a_step(store: Store, row: _Row, project: str) -> str:
-    """What keeps one step from coming to its end, a clause, "" where nothing does: code that can't is not trained."""
-    seen = evidence.load_apart(store.evidence / STUDENTS / row.name, PROBES[project])
-    for probe in PROBES[project]:
-        for part in ("ended", "probe", "step"):
-            if part in seen[probe].failures:
-                return seen[probe].failures[part].sentence()
-    return ""
+def what_blocks_fid(verdicts: Sequence[Verdict]) -> str:
+    """Say why nothing is trained, as points for an FID follow from the checks; "" where nothing is in the way."""
+    blocking = [verdict for verdict in verdicts if verdict.blocks_fid]
+    if not blocking:
+        return ""
+    named = [
+        visible_lines(verdict.message)
+        if verdict.passed is False and verdict.message
+        else f"this could not be seen: {verdict.title}"
+        for verdict in blocking[:MOST_NAMED]
+    ]
+    more = f" (and {len(blocking) - MOST_NAMED} more)" if len(blocking) > MOST_NAMED else ""
+    return f"no FID points, and nothing was trained: {'; '.join(named)}{more}"
 
 
 def _training_key(row: _Row, project: str, course: Course) -> str:
-    return digest(row.codes_of(project), course.training, course.fid.extractor, course.limits)
+    from autograder.fid_points import SCORING  # with torch
+
+    return digest(row.codes_of(project), course.training, course.fid.extractor, course.limits, SCORING)
 
 
 def _as_completed(pending: Mapping[Future, object], what: str, total: int) -> Iterator[Future]:
@@ -460,6 +482,7 @@ def _grade(row: _Row, course: Course) -> Grade:
     for project in row.projects:
         checks += [_result(v, course) for v in row.verdicts if _project_of(v.id) == project]
         checks += _fid_results(row, project, course)
+    remarks += tuple(f"{TA_HAS_TO_LOOK}: {check.id}" for check in checks if TA_HAS_TO_LOOK in check.message)
     return Grade(row.submission.student, GRADED, max_score, tuple(checks), remarks)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from autograder import limited
 from autograder.course import Course, Limits
+from autograder.grades import TA_HAS_TO_LOOK
+from autograder.kept_numbers import what_is_too_much_code, what_is_too_much_in
 from autograder.probing import KIT, KIT_SEEN, ONE_THREAD, put_down, reason_given, sandbox_limits, what_stopped
 from autograder.sandbox import limits as sandbox
 from autograder.sandbox.limits import MB, Outcome
@@ -24,6 +26,8 @@ from coursekit.evaluation import protocol_count
 from coursekit.extractors import Extractor
 
 IDLE_S = 60  # without computing anything: it waits for what never comes
+# Images could be made for just the features that they are judged by.
+_HIDDEN = {"kit/coursekit/extractors/lenet.pt": b""}
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,22 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
     with scratch_folder() as scratch:
         scratch.chmod(0o711)  # the code may run as another user
         folder = scratch / "codes"
-        put_down({name: content for name, content in codes.items() if name.startswith(f"{project}/")}, folder)
+        own = {name: content for name, content in codes.items() if name.startswith(f"{project}/")}
+        put_down(own, folder)
         try:
+            _refuse(what_is_too_much_code(own))
             weights = _train(project, seed, folder, images, course, unsafe)
+            _refuse(what_is_too_much_in(weights, project))
             samples = _sample(project, seed, folder, weights, (count, *images.train.shape[1:]), course.limits, unsafe)
         except Stopped as stopped:
             return Trained(seed, stopped.reason, None, stopped.diverged)
     return Trained(seed, "", samples)
+
+
+def _refuse(what_is_too_much: str) -> None:
+    """Raise Stopped where a model keeps so much that it could be images."""
+    if what_is_too_much:
+        raise Stopped(f"{what_is_too_much}: it could be images, so that {TA_HAS_TO_LOOK}")
 
 
 def real_images(course: Course) -> ImageSet:
@@ -142,7 +155,7 @@ def _run(
     allowed = sandbox_limits(limits, idle_s=IDLE_S)
     outcome = run_in_sandbox(
         [PYTHON, "-m", f"autograder.probe.{program}", *arguments],
-        inputs={**inputs, **KIT_SEEN},
+        inputs={**inputs, **KIT_SEEN, **_HIDDEN},
         limits=allowed,
         outputs=outputs,
         environment={"PYTHONPATH": str(KIT) if unsafe else "/in/kit", **ONE_THREAD},

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from autograder.probe.kept import what_is_kept
 from autograder.probe.layers import ALL_KINDS, Watch, carry, note_layers, watch
 from autograder.probe.players import WIDE, Judge, Painter, widened
 from autograder.probe.project import Project
@@ -29,6 +30,9 @@ def probe_generator(project: Project, inputs: dict[str, Tensor], record: Record)
     for run, sizes in enumerate(settings):
         with record.part(f"{run}.make", project):
             model = _make(project, record, sizes)
+            if run == 0:
+                with record.part("kept", project):
+                    record.fact("kept", what_is_kept(project, model))
             seen = Watch(model, int(inputs["seed"]))
             with record.part(f"{run}.z", project), seen:
                 images = _generate(model, torch.randn(4, sizes[1], 1, 1), sizes[0])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from autograder.probe.flow import note_flow
+from autograder.probe.kept import what_is_kept
 from autograder.probe.layers import (
     ALL_KINDS,
     CONNECTED,
@@ -48,6 +49,9 @@ def probe_layers(project: Project, inputs: dict[str, Tensor], record: Record) ->
     for run, (channels, latent_dim) in enumerate(inputs["settings"].tolist()):
         with record.part(f"{run}.make", project):
             model = project.get("model", "VAE")(channels, latent_dim)
+            if run == 0:
+                with record.part("kept", project):
+                    record.fact("kept", what_is_kept(project, model))
             x, z = torch.rand(2, channels, 32, 32), torch.randn(2, latent_dim)
             z[1] *= FAR
             kinds = (ALL_KINDS, (CONNECTED,), ())[min(run, 2)]

@@ -45,7 +45,7 @@ def stopped(reason, seed=0):
 
 @pytest.mark.parametrize(
     ("fid", "points"),
-    [(0, 3), (9.99, 3), (10, 1.5), (14.99, 1.5), (15, 0.75), (19.99, 0.75), (20, 0), (500, 0)],
+    [(0.3, 3), (9.99, 3), (10, 1.5), (14.99, 1.5), (15, 0.75), (19.99, 0.75), (20, 0), (500, 0)],
 )
 def test_a_band_ends_below_its_edge(fid, points):
     check = fid_check("VAE", scored(fid), COURSE)
@@ -104,15 +104,27 @@ def test_what_was_stopped_gives_no_points_and_says_why():
 
 
 @pytest.mark.parametrize(("copied", "points"), [(0, 3), (5, 3), (6, 0)])
-def test_more_than_one_percent_of_copies_give_no_points(copied, points):
-    check = fid_check("VAE", scored(1, copied=copied), COURSE)
+def test_too_many_copies_give_no_points(copied, points):
+    check = fid_check("VAE", scored(1, copied=copied, looked_at=500, most_copied=5), COURSE)
     assert check.points == points
-    assert (f"{copied} of 500 samples are training images pixel for pixel" in check.message) == (copied > 0)
-    assert ("a TA must look" in check.message) == (points == 0)
+    assert ("6 of 500 samples looked at are training images" in check.message) == (points == 0)
+    assert ("a TA has to look" in check.message) == (points == 0)
 
 
 def test_copies_of_one_seed_are_not_outdone_by_another():
-    assert fid_check("VAE", [*scored(1, copied=400), *scored(0, 2)[1:]], COURSE).points == 0
+    assert fid_check("VAE", [*scored(1, copied=400, looked_at=500), *scored(0, 2)[1:]], COURSE).points == 0
+
+
+@pytest.mark.parametrize(("fid", "points"), [(0, 0), (0.29, 0), (0.3 - 1e-12, 3), (0.3, 3)])
+def test_below_the_floor_there_are_no_points(fid, points):
+    check = fid_check("VAE", scored(fid), COURSE)
+    assert (check.points, check.passed) == (points, points == 3)
+    assert ("below the floor" in check.message) == ("a TA has to look" in check.message) == (points == 0)
+
+
+def test_no_other_seed_makes_up_for_one_below_the_floor():
+    assert fid_check("GAN", scored(50, 0.1), COURSE).points == 0
+    assert not is_borderline(scored(0.1), "GAN", COURSE)
 
 
 # Borderline cases: bands' edges at 10, 15 and 20 (VAE), within a tenth.
@@ -147,7 +159,7 @@ def test_a_student_s_own_words_start_no_other_seed(project):
 
 def test_nothing_is_borderline_with_no_seed_left_or_with_copies():
     assert not is_borderline(scored(11, 11, 11), "GAN", COURSE)
-    assert not is_borderline(scored(11, copied=6), "VAE", COURSE)
+    assert not is_borderline(scored(11, copied=6, looked_at=500, most_copied=5), "VAE", COURSE)
 
 
 # Scores. The digits' validation images stand for what a good model draws.
@@ -164,16 +176,19 @@ def test_fid_is_that_of_an_independent_formula():
     root = linalg.sqrtm(np.cov(real.T) @ np.cov(fake.T)).real
     expected = ((real.mean(0) - fake.mean(0)) ** 2).sum() + np.trace(np.cov(real.T) + np.cov(fake.T) - 2 * root)
     assert found.fid == pytest.approx(expected, rel=1e-4)
-    assert found == Score(4, found.fid, "", 0, 597, found.floor, 597)
+    assert found == Score(4, found.fid, "", found.copied, 597, found.most_copied, 597, found.floor, 597)
     assert found.floor == pytest.approx(found.fid, rel=1e-9)  # here the samples are the floor's own images
     assert Score(**json.loads(json.dumps(asdict(found)))) == found
 
 
-def test_training_images_among_the_samples_are_counted():
-    samples, train = drawn(), real_images(COURSE).train.numpy()
-    samples[10:16] = train[[3, 700, 1199, 3, 5, 6]]
-    samples[15, 0, 9, 9] ^= 1  # a grey level of one pixel makes it another image
-    assert score(Trained(0, "", samples), "VAE", COURSE).copied == 5
+def test_real_images_that_it_was_not_trained_on_are_no_copies():
+    found = score(Trained(0, "", drawn()), "VAE", COURSE)
+    assert not found.is_of_copies and not found.is_too_good
+
+
+def test_training_images_are_told_whatever_was_done_to_them():
+    found = score(Trained(0, "", np.roll(real_images(COURSE).train[:597].numpy(), 1, axis=3)), "VAE", COURSE)
+    assert found.is_of_copies and found.copied > 500
 
 
 def test_samples_that_all_look_the_same_have_no_fid():

@@ -114,8 +114,8 @@ def test_what_was_handed_out_or_formatted_anew_is_nobodys_own(tmp_path):
         .read_text()
         .replace(
             'self.run.log_images(step, "samples", self.model(z=z), VALUE_RANGE)',
-            "self.run.log_images(\n                step,\n                'samples',\n                self.model(z=z),\n"
-            "                VALUE_RANGE,\n            )",
+            "self.run.log_images(\n                step,\n                'samples',\n"
+            "                self.model(z=z),\n                VALUE_RANGE,\n            )",
         )
     )
     more = {**kit, "VAE/main.py": (CODES / "VAE" / "main.py").read_text()}

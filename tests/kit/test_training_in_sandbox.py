@@ -101,6 +101,63 @@ def test_the_process_that_draws_sees_no_training_data(tmp_path, monkeypatch):
     assert trained.samples.max() == 0
 
 
+SIZE_OF_WEIGHTS = """
+def size_of_weights():
+    import coursekit.extractors.lenet
+
+    return coursekit.extractors.lenet.WEIGHTS.stat().st_size
+"""
+
+
+@needs_bubblewrap
+def test_no_process_of_a_student_s_has_the_extractor():
+    """Else it could make images for just the features by which they are judged."""
+    codes = changed("VAE/model.py", "images = self.decoder(z)", "images = 0 * self.decoder(z) + size_of_weights()")
+    codes["VAE/model.py"] += SIZE_OF_WEIGHTS.encode()
+    trainer = changed("VAE/trainer.py", TRAIN, "from model import size_of_weights; assert size_of_weights() == 0")
+    trained = train({**codes, "VAE/trainer.py": trainer["VAE/trainer.py"]}, "VAE", 0, course(steps=2))
+    assert trained.stopped == ""
+    assert trained.samples.max() == 0
+
+
+# What could be images is not passed on.
+
+
+def in_init(line: str) -> dict[str, bytes]:
+    return changed("VAE/model.py", "        # TODO END\n", f"        {line}\n        # TODO END\n")
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        (in_init('self.register_buffer("images", torch.zeros(600, 1024))'), "comes to 870,"),
+        (in_init("self.images = nn.Parameter(torch.zeros(600, 1024))"), "comes to 870,"),
+        (in_init("self.unused = nn.Linear(600, 1024)"), "comes to 871,"),
+        (
+            {**CODES, "VAE/data.py": b"IMAGES = " + repr(np.random.default_rng(0).bytes(20_000)).encode()},
+            "its files hold ",
+        ),
+    ],
+)
+def test_what_could_be_images_has_no_fid(codes, reason):
+    trained = train(codes, "VAE", 0, course(steps=2), unsafe=not bubblewrap_works())
+    assert trained.samples is None
+    assert reason in trained.stopped and trained.stopped.endswith("it could be images, so that a TA has to look")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'self.register_buffer("seen", torch.zeros((), dtype=torch.int64))',
+        "self.unused = nn.Linear(256, 256)",
+        "import copy; self.average = copy.deepcopy(nn.ModuleList([self.encoder, self.decoder]))",
+    ],
+)
+def test_what_an_honest_model_keeps_has_an_fid(line):
+    trained = train(in_init(line), "VAE", 0, course(steps=2), unsafe=not bubblewrap_works())
+    assert trained.stopped == "" and len(trained.samples) == 597
+
+
 # What a student's code may do. With the sandbox where there is one.
 
 LEAVE = """

@@ -1823,6 +1823,29 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "gan.one_step_each",
         "is kept together with its graph",
     ),
+    # what is kept beside the layers
+    "a buffer with room for images": (
+        VAE_MODEL,
+        [
+            swap(
+                "            nn.Sigmoid(),\n        )\n",
+                '            nn.Sigmoid(),\n        )\n        self.register_buffer("kept", torch.zeros(500, 1024))\n',
+            )
+        ],
+        "vae.state",
+        "keep 51",
+    ),
+    "a generator with room for images": (
+        GAN_MODEL,
+        [
+            swap(
+                "            nn.Tanh(),\n        )\n",
+                "            nn.Tanh(),\n        )\n        self.images = nn.Embedding(300, 1024)\n",
+            )
+        ],
+        "gan.state",
+        "keep 3",
+    ),
 }
 
 # One change of the text is two mistakes here, or one that shows in two places: what else fails.
