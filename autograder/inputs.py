@@ -6,6 +6,7 @@ from autograder.tables import CONNECTED, TRANSPOSED, Row, generator, vae_decoder
 
 DRAWS = 4000  # samples of a posterior: their mean and their spread err by less than 0.02 standard deviations
 LEFTOVER = 0.3
+FAR = 100.0  # in standard deviations of the prior
 LOG_SIGMA_EDGES = (-6.0, 2.5)  # what training on MNIST stays within; a clamp outside of them is no fault
 PROBABILITY_EDGES = (0.02, 0.98)  # of reconstructions whose losses are compared; 0 and 1 are tried apart
 # As main.py has them: there the rows are judged, and whether other sizes are honoured is a question of its own.
@@ -40,11 +41,15 @@ def _vae_forward(rng: np.random.Generator) -> dict:
     # Many numbers: noise that is drawn in forward is told from other noise by its mean and its spread. More dimensions
     # cost less than more images.
     latent_dim = int(rng.integers(32, 41))
+    # As long as the default latent_dim, for models that ignore theirs. One of each lies so far out that pixels come
+    # close to 0 and to 1: the verdict on a clamp does not hang on what is drawn.
+    z, noise = (rng.standard_normal((number, VAE_DEFAULTS[1])) for number in (4, 40))
+    z[-1] *= FAR
+    noise[0] *= FAR
     return {
         "x": _images(rng, 40),
-        # As long as the default latent_dim, for models that ignore theirs.
-        "z": rng.standard_normal((4, VAE_DEFAULTS[1])),
-        "noise": rng.standard_normal((40, VAE_DEFAULTS[1])),
+        "z": z,
+        "noise": noise,
         **_vae_weights(rng, latent_dim),
     }
 

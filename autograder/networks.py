@@ -229,20 +229,23 @@ def _network(
         given, at = f"{name}.{layer['index']}.given", layer["index"] + 1
         while at < len(ran) and ran[at]["kind"] == NORM:
             is_one = ran[at].get(SEEN, True)
-            names += [_between(findings, given, f"{name}.{at}.taken"), "BN" if is_one else SOMETHING_ELSE]
+            names += [between(findings, given, f"{name}.{at}.taken"), "BN" if is_one else SOMETHING_ELSE]
             norms += [ran[at]] * is_one
             given, at = f"{name}.{at}.given", at + 1
-        names.append(_between(findings, given, f"{name}.{at}.taken" if at < len(ran) else output))
+        names.append(between(findings, given, f"{name}.{at}.taken" if at < len(ran) else output))
         behind.append(None if None in names else _in_words(names))
         normed.append(norms)
-    return Network(rows, real, behind, normed, failure, _idle(findings, name.replace("z", "x")))
+    idle = _idle(findings, name.replace("z", "x"))
+    # Of the fully connected layers no two rows have the same shape, so that what one branch does not run can be told.
+    idle += tuple(shape for shape in _idle(findings, name) if shape[2:] == (1, 1))
+    return Network(rows, real, behind, normed, failure, idle)
 
 
 def _in_words(names: list[str]) -> str:
     return " + ".join(one for one in names if one != NO_ACTIVATION) or NO_ACTIVATION
 
 
-def _between(findings: Findings, given: str, taken: str) -> str | None:
+def between(findings: Findings, given: str, taken: str) -> str | None:
     """What stands between what one layer gives and what the next one takes, in words; None where it was not seen."""
     if given not in findings or taken not in findings:
         return None

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ from autograder.probe.steps import Adam, products
 ANSWERS = ("recon_x", "mu", "log_sigma")
 LOSSES = ("recon", "kl")
 NEVER = 10**6  # steps between two entries of the curves, or two checkpoints
-FAR = 8.0  # how far out in the prior some z lie, so that pixels come close to 0 and to 1
+FAR = 100.0  # how far out in the prior some z lie, so that pixels come close to 0 and to 1
 MOST_CALLS = 3  # of reparameterize in one forward(x) that are noted
 FEW = 6  # instances, where each of them is compared with what it should be
 LEFTOVER = 0.3  # what every gradient holds before the first step, as if another step had left it there
@@ -42,7 +43,7 @@ def probe_layers(project: Project, inputs: dict[str, Tensor], record: Record) ->
     """Note the layers that forward(x) and forward(z=z) run, for every pair of num_channels and latent_dim.
 
     Inputs: "settings", (runs, 2), and "seed" of the layers' weights. The first run's arrays are noted too, and those of
-    the second's connected layers, which latent_dim changes. In the place of reparameterize stands what gives mu back:
+    the second's connected layers, which latent_dim changes. In the place of reparameterize stands what gives mu:
     block 2 is no matter of the layers.
     """
     seed = int(inputs["seed"])
@@ -291,16 +292,21 @@ def _note_flow(record: Record, model: nn.Module, x: Tensor, noise: Tensor, in_de
         with suppress(Exception) if is_double else nullcontext():
             precise = copy.deepcopy(model).double() if is_double else model
             images = x.double() if is_double else x
-            with GivenSample(precise, noise):
-                note_flow(record, precise, lambda: _reconstruct(precise, images), in_decoder)  # noqa: B023
+            with GivenSample(precise, noise) as sampled:
+                note_flow(record, precise, partial(_run_again, precise, images, sampled), in_decoder)
             return
+
+
+def _run_again(model: nn.Module, x: Tensor, sampled: "GivenSample") -> tuple[Tensor, Tensor, Tensor]:
+    sampled.calls.clear()
+    return _reconstruct(model, x)
 
 
 class GivenSample:
     """Inside `with GivenSample(model, noise) as sampled`, model.reparameterize gives a z of ours.
 
     Args:
-        noise: (instances, latent_dim), standard normal numbers; None for a z that is mu.
+        noise: (instances, latent_dim), standard normal numbers; None for a z that is mu, of the last instance far out.
 
     Attributes:
         calls: what it was given, mu and log sigma, and the z that it gave.
@@ -330,8 +336,10 @@ class GivenSample:
             if not isinstance(values, Tensor) or values.dim() != 2 or values.shape[1] != self._model.latent_dim:
                 shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
                 raise WrongAnswer(f"forward(x) gives reparameterize a {name} of shape {shape}, not (batch, latent_dim)")
-        rows = 0 if self._noise is None else self._noise[: len(mu)]
-        z = mu + log_sigma.exp() * rows if self._noise is not None else mu.clone()
+        if self._noise is None:
+            z = torch.cat([mu[:-1], FAR * mu[-1:]])
+        else:
+            z = mu + log_sigma.exp() * self._noise.roll(len(self.calls), 0)[: len(mu)]  # other noise at every call
         self.calls.append((mu, log_sigma, z))
         return z
 

@@ -129,7 +129,8 @@ def recon_closed_form(submission, inputs):
         mistake(got / scale, -expected, "your reconstruction loss has the wrong sign")
         for sentence, values in in_all.items():
             mistake(got / scale, values, f"your reconstruction loss is wrong: {sentence}")
-    name_the_terms("your reconstruction loss", got / ratio if ratio > 0 else got, terms, RECON_TERMS)
+    scale = PIXELS if 0 < ratio < PIXELS**-0.5 else divisor
+    name_the_terms("your reconstruction loss", got * scale, terms, RECON_TERMS)
     same(got / ratio if ratio > 0 else got, expected, "recon_loss")
 
 

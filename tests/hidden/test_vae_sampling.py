@@ -56,10 +56,10 @@ def z_distribution(submission, inputs):
         name_the_clamp(np.log(z.std(axis=0)), log_sigma)
         factor = (z.std(axis=0) / sigma).mean()
         if follows(z, mu, factor * sigma):
-            fail(f"the noise counts {factor:.3g} times, and should count once")
+            fail(f"the noise counts {factor:.2g} times, and should count once")
         factor = (z.mean(axis=0) @ mu) / (mu @ mu)
         if follows(z, factor * mu, sigma):
-            fail(f"μ counts {factor:.3g} times, and should count once")
+            fail(f"μ counts {factor:.2g} times, and should count once")
         fail(
             f"with μ = {mu[0]:.3g} and σ = {sigma[0]:.3g}, z has mean {z[:, 0].mean():.3g} and standard deviation "
             f"{z[:, 0].std():.3g}"
@@ -92,7 +92,7 @@ def name_the_clamp(got: np.ndarray, log_sigma: np.ndarray) -> None:
     )
     if right.any() and np.abs(got - expected).max() < WITHIN:
         said = " and ".join(
-            f"{where} {np.exp(limits[where]):.3g} (log σ {where} {limits[where]:.2g})"
+            f"{where} {np.exp(limits[where]):.2g} (log σ {where} {limits[where]:.2g})"
             for where, is_so in beyond.items()
             if is_so
         )
@@ -243,6 +243,9 @@ def same_decoder(submission, inputs, graded):
             fail("forward(z=z) returns what Dec-6 gives without its Sigmoid, which forward(x) has")
         mistake(recon, again[::-1], "forward(x) gives the reconstructions in another order than the images")
         mistake(recon, np.round(again), "forward(x) rounds the pixels of recon_x to 0 or 1")
+        mistake(again, np.round(recon), "forward(z=z) rounds the pixels of its images to 0 or 1")
+        if np.isin(again, (0, 1)).all() and not np.isin(recon, (0, 1)).any():
+            fail("forward(z=z) draws 0 or 1 for each pixel, and should return the decoder's probabilities")
         if not layers.decoder_is_as_asked(graded):
             continue  # one of its rows is told to do this
         low, high = recon.min(), recon.max()

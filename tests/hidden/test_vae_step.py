@@ -54,6 +54,9 @@ def explained(submission, step: int, graded, failed_before: list[str]) -> Iterat
         yield
     except NotSeen as unseen:
         failure = unseen.failure
+        of_one = [one for one in ("vae.z_distribution", "vae.generation") if one in failed_before]
+        if failure is not None and step > 1 and of_one and failure.where.startswith("VAE/model.py"):
+            raise Waits(of_one[0]) from None
         if failure is None or step > 1:
             raise
         told = [one for one in failed_before if one == LOSS_FORM or not one.startswith(("vae.recon_", "vae.kl_"))]
@@ -138,15 +141,16 @@ def judge_gradients(table: np.ndarray, halves: np.ndarray, at: str) -> None:
         fail(f"the optimizer is given other gradients than those of recon_loss + kl_loss {at}")
     if abs(times[LEFT]) > EXACT:
         fail(f"what an earlier step left is still in the gradients {at}: clear them before backward()")
-    for part, name in ((RECON, "recon_loss"), (KL, "kl_loss")):
-        if part in parts and abs(times[part]) < EXACT:
-            fail(f"{name} has no part in the loss that is minimised {at}")
-    seen = [times[part] for part in (RECON, KL) if part in parts]
-    if len(seen) == 2 and abs(seen[0] - seen[1]) < EXACT * abs(seen[0]) and abs(seen[0] - 1) > EXACT:
-        fail(f"the gradients are {seen[0]:.3g} times what they should be {at}")
-    for part, name in ((RECON, "recon_loss"), (KL, "kl_loss")):
-        if part in parts and abs(times[part] - 1) > EXACT:
-            fail(f"{name} counts {times[part]:.3g} times in the loss that is minimised {at}, and should count once")
+    seen = {part: times[part] for part in (RECON, KL) if part in parts}
+    names = {RECON: "recon_loss", KL: "kl_loss"}
+    if len(seen) == 2 and abs(seen[RECON] - seen[KL]) < EXACT * abs(seen[RECON]) and abs(seen[RECON] - 1) > EXACT:
+        fail(f"the gradients are {seen[RECON]:.3g} times what they should be {at}")
+    for part, number in seen.items():
+        if abs(number) < EXACT * max(map(abs, seen.values())):
+            fail(f"{names[part]} has no part in the loss that is minimised {at}")
+    for part, number in seen.items():
+        if abs(number - 1) > EXACT:
+            fail(f"{names[part]} counts {number:.3g} times in the loss that is minimised {at}, and should count once")
 
 
 def judge_update(table: np.ndarray, at: str) -> None:

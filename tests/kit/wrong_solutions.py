@@ -15,6 +15,7 @@ from changed_solutions import (
     unfill,
     z,
 )
+from wrong_vaes import ALSO_IN_VAES, WRONG_VAES
 
 G_BACKWARD = "loss_G.backward(inputs=list(self._netG.parameters()))"
 FRESH_NOISE = "torch.randn(len(fake_imgs), self._netG.latent_dim, 1, 1)"
@@ -1847,6 +1848,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         "keep 3",
     ),
 }
+MUTANTS |= WRONG_VAES
 
 # One change of the text is two mistakes here, or one that shows in two places: what else fails.
 ALSO = {
@@ -1859,4 +1861,5 @@ ALSO = {
     "fresh fakes for both": {"gan.g_gradient"},
     "both learning rates decay": {"gan.g_update"},
     "no batch normalisation at all": {"gan.gen_2", "gan.gen_3"},
+    **ALSO_IN_VAES,
 }
