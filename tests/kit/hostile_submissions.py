@@ -564,7 +564,8 @@ for _what, _change in {
 }.items():
     attack(_what, "scaffold with GAN", f"def _changed(x):\n    return {_change}\n" + _LIKE_FORGED, files=ALL)
 for _what, _code in {
-    "links": 'os.symlink(f"/in/inputs/{PROBE}.npz", f"/out/{PROBE}.npz"); os.symlink("/etc", f"/out/{PROBE}.json")',
+    "links": 'os.symlink(f"/in/inputs/{PROBE}.npz", f"/out/{PROBE}.npz")\n'
+    'os.symlink("/etc/passwd", f"/out/{PROBE}.json")',
     "pipes": 'os.mkfifo(f"/out/{PROBE}.npz"); os.mkfifo(f"/out/{PROBE}.json")',
     "folders": 'os.mkdir(f"/out/{PROBE}.npz"); os.mkdir(f"/out/{PROBE}.json")',
     "hard links": 'open("/out/x", "w").write("{}"); [os.link("/out/x", f"/out/{PROBE}.{e}") for e in ("npz", "json")]',
