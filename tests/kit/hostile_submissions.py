@@ -108,7 +108,8 @@ FORGER = '''
 import json, os, sys
 import numpy as np
 
-PROBE, OUT = sys.argv[1], sys.argv[4]
+# The first of the probes in this process: where it leaves nothing of the others, each is run by itself.
+PROBE, OUT = sys.argv[4], sys.argv[3]
 RNG = np.random.default_rng()
 
 
@@ -263,7 +264,7 @@ def gan_step(inputs):
 
 
 def forged():
-    with np.load("/in/inputs.npz") as given:
+    with np.load(f"/in/inputs/{PROBE}.npz") as given:
         inputs = {name.partition(".")[2]: given[name] for name in given}
     return globals()[PROBE](inputs)
 
@@ -424,7 +425,7 @@ attack(
     "KL twice, and training stops",
     """
     import sys, json, os, numpy
-    if sys.argv[1] == "vae_step":
+    if "vae_step" in sys.argv[4:]:
         numpy.savez("/out/vae_step.npz")
         open("/out/vae_step.json", "w").write(json.dumps({"facts": {}, "failures": {}}))
         os._exit(0)
@@ -441,7 +442,7 @@ attack(
 
 # Results that are no results.
 
-_FACTS = "import json, os, sys\nimport numpy as np\nPROBE = sys.argv[1]\n"
+_FACTS = "import json, os, sys\nimport numpy as np\nPROBE = sys.argv[4]\n"
 _EMPTY = 'np.savez(f"/out/{PROBE}.npz")\n'
 
 
@@ -563,7 +564,8 @@ for _what, _change in {
 }.items():
     attack(_what, "scaffold with GAN", f"def _changed(x):\n    return {_change}\n" + _LIKE_FORGED, files=ALL)
 for _what, _code in {
-    "links": 'os.symlink("/in/inputs.npz", f"/out/{PROBE}.npz"); os.symlink("/etc/passwd", f"/out/{PROBE}.json")',
+    "links": 'os.symlink(f"/in/inputs/{PROBE}.npz", f"/out/{PROBE}.npz")\n'
+    'os.symlink("/etc/passwd", f"/out/{PROBE}.json")',
     "pipes": 'os.mkfifo(f"/out/{PROBE}.npz"); os.mkfifo(f"/out/{PROBE}.json")',
     "folders": 'os.mkdir(f"/out/{PROBE}.npz"); os.mkdir(f"/out/{PROBE}.json")',
     "hard links": 'open("/out/x", "w").write("{}"); [os.link("/out/x", f"/out/{PROBE}.{e}") for e in ("npz", "json")]',
@@ -1113,7 +1115,7 @@ attack(
             except OSError:
                 continue
             _found(f"a place to write: {{_place}}")
-        for _file in (os.__file__, torch.__file__, "/in/inputs.npz", "/in/codes/VAE/model.py", "/etc/passwd"):
+        for _file in (os.__file__, torch.__file__, "/in/inputs/vae_step.npz", "/in/codes/VAE/model.py", "/etc/passwd"):
             for _act in (lambda: open(_file, "a"), lambda: os.unlink(_file), lambda: os.chmod(_file, 0o777)):
                 try:
                     _act()
