@@ -31,7 +31,7 @@ from autograder.workers import Work
 from code_analyze.report import OWN_SHARE
 from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY
-from coursekit.errors import CourseError, Interrupted, is_about_processes
+from coursekit.errors import NO_PROCESSES, CourseError, Interrupted, is_about_processes
 from coursekit.files import write_atomically
 from coursekit.requirements import PROJECTS, REQUIRED_PROJECT
 
@@ -141,7 +141,7 @@ def grade_class(hand_ins: Path, out: Path, reference: Path, course: Course, opti
     except (OSError, RuntimeError) as error:
         if not is_about_processes(error):
             raise
-        raise CourseError(f"no room for another thread or process here ({_said(error)}); {goes_on}") from error
+        raise CourseError(NO_PROCESSES) from error
 
 
 def _grade_class(
@@ -195,7 +195,7 @@ def _installed(executor: Executor) -> dict[str, str]:
     try:
         return executor.submit(environment.seen).result()
     except Exception as error:
-        if workers.is_full(error):
+        if is_about_processes(error):
             raise
         raise CourseError(f"no code can be run there: {_said(error)}; do the workers have this repository?") from error
 
@@ -252,7 +252,7 @@ class _Probing:
             try:
                 probed = self.executor.submit(workers.probe, self._work(codes, ALL_PROBES)).result()
             except Exception as error:
-                if workers.is_full(error):
+                if is_about_processes(error):
                     raise
                 raise CourseError(f"the reference solution could not be run: {_said(error)}") from error
             self.store.keep(
@@ -300,7 +300,7 @@ class _Probing:
         try:
             return future.result()
         except Exception as error:  # whatever it is, such as a worker lost again and again: it is one student's row
-            if workers.is_full(error):
+            if is_about_processes(error):
                 raise
             row.fault = f"not graded: {_said(error)}"
             return None

@@ -107,6 +107,7 @@ class ForkServer:
             reason = process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
             raise CourseError(f"the sandbox's server did not start: {reason[-1] if reason else 'no reason given'}")
         self._jobs.settimeout(_START_LIMIT_S)
+        self._same_for_all = {"kept": kept_folders(), "filter": job_filter().hex()}
 
     def run(
         self,
@@ -144,8 +145,7 @@ class ForkServer:
                 INPUTS: MB + 2 * sum(map(len, inputs.values())),
             },
             "inputs": [(name, len(content)) for name, content in inputs.items()],
-            "kept": kept_folders(),
-            "filter": job_filter().hex(),
+            **self._same_for_all,
         }
         with control_group(limits) as group:
             try:

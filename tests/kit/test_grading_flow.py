@@ -148,9 +148,9 @@ def test_another_environment_is_one_line_and_runs_all_again(made, monkeypatch, c
 def test_no_room_for_another_thread_is_one_line_and_goes_on(made, error):
     made.error = error
     made.judged.set()
-    with pytest.raises(CourseError, match="no room for another thread or process here") as stopped:
+    with pytest.raises(CourseError, match="no more processes or threads") as stopped:
         made.grade(jobs=1)
-    assert "the same command goes on from there" in str(stopped.value) and "\n" not in str(stopped.value)
+    assert "run the same command again: it goes on" in str(stopped.value) and "\n" not in str(stopped.value)
     made.error = None
     rows = made.grade()
     assert {row.status for row in rows} == {"graded"} and "reference" not in made.noted

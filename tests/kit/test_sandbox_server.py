@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import needs_bubblewrap
 
+from autograder.sandbox import server as server_module
 from autograder.sandbox.bubblewrap import kept_folders
 from autograder.sandbox.limits import Limits, Outcome
 from autograder.sandbox.server import ForkServer
@@ -273,6 +274,21 @@ def test_inputs_that_can_not_be_put_down_say_so(server):
     assert printed(server, "print('the next')") == "the next\n"
     with pytest.raises(ValueError, match="no path below /in"):
         server.run("/in/a", inputs={"../a": b""}, limits=Limits(**SHORT))
+
+
+def test_a_fork_that_fails_costs_one_job_and_no_server(monkeypatch):
+    """As where the machine has as many processes as it may have."""
+    command = server_module.sandbox_command
+
+    def with_few_processes(program, inputs, rlimits, *others):
+        return command(program, inputs, {**rlimits, "RLIMIT_NPROC": 1}, *others)
+
+    monkeypatch.setattr(server_module, "sandbox_command", with_few_processes)
+    with ForkServer([]) as server:
+        for _ in range(2):
+            outcome = server.run("/in/x", inputs={"x": b""}, limits=Limits(**SHORT))
+            assert outcome.status == "sandbox failed"
+            assert b"Resource temporarily unavailable" in outcome.stderr
 
 
 def test_an_import_that_fails():
