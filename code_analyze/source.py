@@ -1,16 +1,24 @@
 """A source file's lines and comments, as Python sees them. Standard library only."""
 
 import functools
-import io
 import re
-import tokenize
-import warnings
 from dataclasses import dataclass
 
 TAB_WIDTH = 4  # columns, as the formatter counts them
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # Python's own line ends; str.splitlines knows a few more
 _BLANKS = " \t\f"
+# Not by tokenize, which takes the square of a line's length and more where the line isn't Python. Nothing here can fail
+# once it has begun, so that no character is read twice.
+_COMMENT_OR_STRING = re.compile(
+    r"""
+    (?P<comment> \#[^\r\n]* )
+    | (?P<open> \"{3} | '{3} ) (?: [^"'\\]+ | \\(?:.|\Z) | (?!(?P=open))["'] )* (?: (?P=open) | \Z )
+    | "(?: [^"\\\r\n]+ | \\(?:\r\n|.|\Z) )* "?
+    | '(?: [^'\\\r\n]+ | \\(?:\r\n|.|\Z) )* '?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ def split_lines(source: str) -> list[str]:
 
 
 def find_comments(source: str) -> tuple[Comment, ...]:
-    """Find every comment. In a file that isn't Python (yet), every line that begins with a # is one."""
+    """Find every comment. Where a string of several lines has no end, every line that begins with a # is one."""
     comments = python_comments(source)
     if comments is not None:
         return comments
@@ -49,17 +57,18 @@ def find_comments(source: str) -> tuple[Comment, ...]:
 
 @functools.lru_cache(maxsize=8)  # the same file is asked for its TODO lines, its references and its comments
 def python_comments(source: str) -> tuple[Comment, ...] | None:
-    """Find every comment of a file that Python's tokenizer can read; None for one that it can't."""
+    """Find every comment of a Python file; None for one in which a string of several lines has no end."""
     lines = split_lines(source.removeprefix("\ufeff"))
-    readline = io.StringIO("".join(lines), newline=None).readline
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a student's "\d" is not ours to complain about
-            comments = [token for token in tokenize.generate_tokens(readline) if token.type == tokenize.COMMENT]
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        return None
-    return tuple(
-        Comment(row, token.string.rstrip("\r\n"), not lines[row - 1][:column].strip(_BLANKS))
-        for token in comments
-        for row, column in [token.start]
-    )
+    comments, text = [], "".join(lines)
+    row, start = 1, 0  # the line that was reached, and where it starts
+    for match in _COMMENT_OR_STRING.finditer(text):
+        if match["open"] and not match[0].endswith(match["open"], len(match["open"])):
+            return None
+        if match["comment"] is None:
+            continue
+        while start + len(lines[row - 1]) <= match.start():
+            start += len(lines[row - 1])
+            row += 1
+        before = text[start : match.start()]
+        comments.append(Comment(row, match[0], not before.strip(_BLANKS)))
+    return tuple(comments)

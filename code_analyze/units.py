@@ -69,7 +69,7 @@ def read_code(source: str) -> Code | None:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     comments = python_comments(source)
-    if comments is None:  # the tokenizer is stricter than the parser about a stray backslash
+    if comments is None:
         return None
     alone = {comment.line for comment in comments if comment.stands_alone}
     return Code(_with_gaps(statements, split_lines(source), alone), comments)
