@@ -32,12 +32,12 @@ def archive_folder(
     Returns:
         what was done, and what was left out, one line each.
     Raises:
-        CourseError: as `reading` and `archive.add` say, or both a secret and the source were given. Nothing was changed.
+        CourseError: as `reading` and `archive.add` say, or a secret and the source are both given. Nothing was changed.
     """
     if secret is not None and keep_source:
         raise CourseError(
-            "the source would be kept with the names that students wrote into it: give either --keep-source or a secret "
-            f"(--pseudonyms, ${SECRET_VARIABLE})"
+            "the source would be kept with the names that students wrote into it: give either --keep-source or "
+            f"a secret (--pseudonyms, ${SECRET_VARIABLE})"
         )
     year_name(year)  # before minutes are spent on reading
     given = read_scaffold(scaffold)
