@@ -5,8 +5,9 @@ of those works only that were added with it. A row of `years` is read, changed a
 other writers out: whatever happens, the old or the new state is there. What is removed is overwritten with zeros
 (secure_delete), and the file made anew without it (VACUUM).
 
-Persons may stand under pseudonyms, HMAC-SHA256 of what they are known by with a secret that is not in the file. Whoever
-has the secret can tell that a person is the same; whoever lacks it can't even by trying all student numbers.
+Persons may stand under pseudonyms, HMAC-SHA256 of what they are known by with a secret that is not in the file. What of
+their works could name them is keyed with it, too, as `keyed` says. Whoever has the secret can tell that a person is the
+same; whoever lacks it can't, even by trying all student numbers and names. A new file is for its owner alone.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from typing import overload
 
 import numpy as np
 
+from autograder.similarity.keyed import KEYED_VIEWS, keyed, keyed_hashes
 from autograder.similarity.model import EXTRACTOR_VERSION, VIEWS, BlockKey, Fingerprint, WorkKey, stable_hash
 from autograder.similarity.volume import Entry, Volume, ranges
 from coursekit.errors import CourseError
@@ -105,16 +107,19 @@ class Archive(Sequence[Fingerprint]):
 
     Attributes:
         keys: of all works, in order.
+        is_keyed: whether text, slips and traces are keyed with the secret, so that new works' must be as well.
     """
 
-    def __init__(self, volumes: Mapping[str, Volume], plain: Mapping[str, str] | None = None):
+    def __init__(self, volumes: Mapping[str, Volume], plain: Mapping[str, str] | None = None, is_keyed: bool = False):
         """Put years together.
 
         Args:
             volumes: by year.
             plain: pseudonym -> person, of those that are known.
+            is_keyed: whether all of them are keyed.
         """
         plain = plain or {}
+        self.is_keyed = is_keyed
         self._years = tuple(sorted(volumes))
         self._volumes = tuple(volumes[year] for year in self._years)
         self._firsts = np.cumsum([0, *(len(volume.works) for volume in self._volumes)])
@@ -195,7 +200,7 @@ def load(path: Path, secret: bytes | None = None, persons: Collection[str] = ())
 
     Args:
         path: the archive.
-        secret: of its pseudonyms; without it nobody in it is recognised.
+        secret: of its pseudonyms; without it nobody in it is recognised, and text, slips and traces aren't compared.
         persons: those to recognise: they bear their own names where the archive has their pseudonyms.
     Raises:
         CourseError: there is none, it can't be read, is damaged, newer than this program, of another extractor version,
@@ -203,14 +208,16 @@ def load(path: Path, secret: bytes | None = None, persons: Collection[str] = ())
     """
     with _opened(path) as archive:
         rows = archive.execute("SELECT year, extractor, secret, volume FROM years ORDER BY year").fetchall()
+    is_keyed = secret is not None and any(check for _, _, check, _ in rows)
     volumes = {}
     for year, version, check, data in rows:
         if version != EXTRACTOR_VERSION:
             raise _other_extractor(path, year, version)
         if secret is not None and check and check != _check(secret):
             raise CourseError(f"{path}: {year} has pseudonyms made with another secret: give that one")
-        volumes[year] = _volume(path, year, data)
-    return Archive(volumes, {pseudonym(person, secret): person for person in persons} if secret else None)
+        volume = _volume(path, year, data)
+        volumes[year] = _keyed_volume(volume, secret) if is_keyed and not check else volume
+    return Archive(volumes, {pseudonym(person, secret): person for person in persons} if secret else None, is_keyed)
 
 
 def add(
@@ -262,7 +269,9 @@ def add(
             raise CourseError(f"{path}: another program has changed {year} meanwhile: run this again")
         changed = {p: entry for p, entry in entries.items() if old.get(entry.person) != entry.digest}
         if changed:
-            volume = volume.with_works(list(changed.values()), [fingerprints[person] for person in changed])
+            kept = [fingerprints[person] for person in changed]
+            kept = [keyed(fingerprint, secret) for fingerprint in kept] if secret else kept
+            volume = volume.with_works(list(changed.values()), kept)
             archive.execute(
                 "INSERT OR REPLACE INTO years VALUES (?, ?, ?, ?)",
                 (year, EXTRACTOR_VERSION, check, volume.to_bytes()),
@@ -440,6 +449,14 @@ def _keyed(digest: str, secret: bytes | None) -> str:
     return hmac.new(secret or b"-", digest.encode(), "sha256").hexdigest()[:16]
 
 
+def _keyed_volume(volume: Volume, secret: bytes) -> Volume:
+    """A year without pseudonyms beside one with them."""
+    is_keyed = np.array([not spot.file or spot.view in KEYED_VIEWS for spot in volume.spots], bool)[volume.spot]
+    hashes = volume.hashes.copy()
+    hashes[is_keyed] = keyed_hashes(hashes[is_keyed], secret)
+    return replace(volume, hashes=hashes)
+
+
 def _column(person: str) -> bytes:
     """A person as SQLite takes any: a hand-in's name may hold what is no text."""
     return person.encode("utf-8", "surrogatepass")
@@ -499,6 +516,8 @@ def _opened(
     try:
         if is_made:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not is_there:  # as is what SQLite puts beside it
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         # Even a reader opens it for writing: it may have to undo what a writer that was killed has left.
         name = f"{path.absolute().as_uri()}?mode={'rwc' if is_made else 'rw'}"
         archive = sqlite3.connect(name, uri=True, timeout=wait_s, isolation_level=None)

@@ -7,8 +7,9 @@ from dataclasses import astuple
 from pathlib import Path
 
 from autograder.progress import bar
-from autograder.similarity.archive import Added, YearSummary, add, source, unchanged, year_name
-from autograder.similarity.fingerprints import fingerprints
+from autograder.similarity.archive import SECRET_VARIABLE, Added, YearSummary, add, source, unchanged, year_name
+from autograder.similarity.fingerprints import TOO_MUCH, fingerprints
+from autograder.similarity.keyed import without_names
 from autograder.similarity.model import EXTRACTOR_VERSION, BlockKey, BlockText, Scaffold, Work, WorkKey
 from autograder.similarity.reading import read_scaffold, read_works
 from coursekit.errors import CourseError
@@ -31,8 +32,13 @@ def archive_folder(
     Returns:
         what was done, and what was left out, one line each.
     Raises:
-        CourseError: as `reading` and `archive.add` say. Nothing was changed.
+        CourseError: as `reading` and `archive.add` say, or a secret and the source are both given. Nothing was changed.
     """
+    if secret is not None and keep_source:
+        raise CourseError(
+            "the source would be kept with the names that students wrote into it: give either --keep-source or "
+            f"a secret (--pseudonyms, ${SECRET_VARIABLE})"
+        )
     year_name(year)  # before minutes are spent on reading
     given = read_scaffold(scaffold)
     found = read_works(folder, given, year, progress=bar("reading", "hand-in"))
@@ -46,7 +52,13 @@ def archive_folder(
     ]
     digests = {work.key: _digest(work, given) for work in works}
     there = unchanged(path, year, digests, secret)
-    new = fingerprints([work for work in works if work.key not in there], given, bar("looking at", "hand-in"))
+    missing = [work for work in works if work.key not in there]
+    if secret is not None:
+        people = {name for work in found for name in (work.key.person, work.label)}
+        missing = [without_names(work, people) for work in missing]
+    new = fingerprints(missing, given, bar("looking at", "hand-in"))
+    remarks += [f"{work.key.person}: left out: {TOO_MUCH}" for work in new if not work.blocks]
+    new = [work for work in new if work.blocks]
     sources = {work.key: source_bytes(work) for work in works} if keep_source else None
     return add(path, year, new, sources, secret=secret, digests=digests, known=there), remarks
 

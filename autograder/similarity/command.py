@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autograder.progress import bar
 from autograder.similarity.beside import read_other_tool
-from autograder.similarity.fingerprints import fingerprints
+from autograder.similarity.fingerprints import TOO_MUCH, fingerprints
 from autograder.similarity.model import Comparison
 from autograder.similarity.ranking import compare
 from autograder.similarity.reading import read_scaffold, read_works
@@ -43,11 +43,18 @@ def report(
     by_key = {work.key: work for work in works}
     others = tuple(read_other_tool(path, by_key) for path in beside)
     archived = ()
+    prints = fingerprints(readable, given, bar("looking at", "hand-in"))
+    for one in prints:
+        if not one.blocks:
+            by_key[one.key] = replace(by_key[one.key], remarks=(*by_key[one.key].remarks, TOO_MUCH))
     if archive is not None:
         from autograder.similarity.archive import load
+        from autograder.similarity.keyed import keyed, keyed_traces
 
         archived = load(archive, secret, [work.key.person for work in works])
-    prints = fingerprints(readable, given, bar("looking at", "hand-in"))
+        if archived.is_keyed:
+            prints = [keyed(one, secret) for one in prints]
+            by_key = {key: keyed_traces(work, secret) for key, work in by_key.items()}
     found = compare(prints, archived, by_key, progress=bar("comparing", "block"))
     comparison = replace(found, others=others)
     shown = dict(by_key)

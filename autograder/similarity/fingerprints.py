@@ -1,21 +1,19 @@
 """Works → fingerprints: what is compared, and all that an archive keeps."""
 
 import ast
-import os
+import functools
+import pickle
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from autograder.progress import Progress
 from autograder.similarity import flow
+from autograder.similarity.apart import each
 from autograder.similarity.model import ELSEWHERE, VIEWS, BlockKey, Fingerprint, Scaffold, Work
 from autograder.similarity.places import Places, find_places
 from autograder.similarity.views import features
@@ -25,7 +23,9 @@ MAX_LINE = np.iinfo(np.uint16).max
 _CACHED = 60_000  # blocks
 _IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t].*", re.MULTILINE)  # says nothing of whoever wrote it
 MAX_HELPERS = 20_000  # characters of a file whose functions are followed
-MANY_WORKS, CHUNK, MOST_JOBS = 1_500, 250, 8
+
+
+TOO_MUCH = "not compared: to look at its code takes more time or memory than any homework should"
 
 
 class Extractor:
@@ -102,42 +102,34 @@ class Extractor:
 
 
 def fingerprints(works: Sequence[Work], scaffold: Scaffold, progress: Progress = iter) -> list[Fingerprint]:
-    """The fingerprints of works, in their order. One that makes trouble has no features; the rest goes on.
+    """The fingerprints of works, in their order. One that takes too much has no blocks; the rest goes on.
 
     Of thousands of works each core takes some.
 
     Args:
         works: of any size.
         scaffold: what they began with.
-        progress: gives the works, or parcels of them, as it is given them, and shows how far that is.
+        progress: gives the works as it is given them, and shows how far that is.
     """
-    jobs = min(_cores(), MOST_JOBS)
-    if len(works) < MANY_WORKS or jobs < 2:
-        return _serial(progress(works), scaffold)
-    parts = [works[at : at + CHUNK] for at in range(0, len(works), CHUNK)]
-    try:
-        # A fresh interpreter each: a fork would copy the locks of whatever threads there are.
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            pending = [pool.submit(_serial, part, scaffold) for part in parts]
-            done = [parcel.result() for parcel in progress(pending)]
-    except (BrokenProcessPool, OSError):
-        return _serial(progress(works), scaffold)
-    return [fingerprint for part in done for fingerprint in part]
+    found = each(_look_at_some, works, pickle.dumps(scaffold), lambda work, _: None)
+    made = [next(found) for _ in progress(works)]
+    return [one or _nothing(work, scaffold) for one, work in zip(made, works, strict=True)]
 
 
-def _serial(works: Iterable[Work], scaffold: Scaffold) -> list[Fingerprint]:
-    extractor = Extractor(scaffold)
-    result = []
-    for work in works:
-        try:
-            result.append(extractor.fingerprint(work))
-        except (RecursionError, MemoryError, ValueError):
-            result.append(extractor.fingerprint(replace(work, blocks={}, own={}, outside=())))
-    return result
+def _look_at_some(works: Sequence[Work], scaffold: bytes) -> list[Fingerprint]:
+    """Make fingerprints, in a process of its own."""
+    extractor = _extractor(scaffold)
+    return [extractor.fingerprint(work) for work in works]
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@functools.lru_cache(maxsize=1)
+def _extractor(scaffold: bytes) -> Extractor:
+    return Extractor(pickle.loads(scaffold))
+
+
+def _nothing(work: Work, scaffold: Scaffold) -> Fingerprint:
+    """The fingerprint of a work that could not be looked at."""
+    return Extractor(scaffold).fingerprint(Work(work.key, work.label))
 
 
 def _once(found: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

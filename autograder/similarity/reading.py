@@ -3,17 +3,22 @@
 Nothing of a student's is executed, no link is followed, and whatever a hand-in holds costs at most its own row.
 """
 
+import functools
+import pickle
 import re
 import tempfile
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
 
 from autograder.archives import ArchiveError, unpack
 from autograder.course import IntakeLimits
 from autograder.layout import names_in_short
+from autograder.limited import LimitError
 from autograder.names import ARCHIVE_SUFFIXES
 from autograder.progress import Progress
+from autograder.similarity.apart import each
 from autograder.similarity.assigning import assign
 from autograder.similarity.files import HandedIn, read_files
 from autograder.similarity.model import (
@@ -107,14 +112,34 @@ def read_works(
     hand_ins = _whole_folders(find_hand_ins(folder, limits), folder, scaffold)
     if not hand_ins:
         raise CourseError(f"{folder}: no hand-in in it; give the folder that holds the students' zips or folders")
-    reader = _Reader(scaffold)
-    works: dict[str, Work] = {}
-    for hand_in in progress(hand_ins):
+    people: dict[str, tuple[HandIn, WorkKey]] = {}
+    for hand_in in hand_ins:
         person = visible(hand_in.student)
-        if person.casefold() in works:
+        if person.casefold() in people:
             raise CourseError(f"{folder}: two hand-ins are known as {person}; rename one or take it away")
-        works[person.casefold()] = reader.read(hand_in, WorkKey(year, person), limits)
-    return sorted(works.values(), key=lambda work: work.key)
+        source = replace(hand_in.source, path=hand_in.source.path.absolute())
+        people[person.casefold()] = replace(hand_in, source=source), WorkKey(year, person)
+    asked = list(people.values())
+    with tempfile.TemporaryDirectory() as scratch:  # here: a process that is ended cleans nothing up
+        found = each(_read_some, asked, pickle.dumps((scaffold, limits, scratch)), _not_read)
+        works = [next(found) for _ in progress(asked)]
+    return sorted(works, key=lambda work: work.key)
+
+
+def _read_some(hand_ins: Sequence[tuple[HandIn, WorkKey]], context: bytes) -> list[Work]:
+    """Read hand-ins, in a process of its own."""
+    reader = _reader(context)
+    return [reader.read(hand_in, key) for hand_in, key in hand_ins]
+
+
+@functools.lru_cache(maxsize=1)
+def _reader(context: bytes) -> "_Reader":
+    return _Reader(*pickle.loads(context))
+
+
+def _not_read(item: tuple[HandIn, WorkKey], error: LimitError) -> Work:
+    hand_in, key = item
+    return Work(key, hand_in.source.label, remarks=(f"not compared: when it was read, {visible(str(error))}",))
 
 
 def plain_markers(text: str) -> tuple[str, dict[int, str]]:
@@ -156,15 +181,15 @@ def _whole_folders(hand_ins: Sequence[HandIn], top: Path, scaffold: Scaffold) ->
 class _Reader:
     """Reads hand-ins against one scaffold, whose blocks are found once."""
 
-    def __init__(self, scaffold: Scaffold):
-        self.scaffold = scaffold
+    def __init__(self, scaffold: Scaffold, limits: IntakeLimits, scratch: str):
+        self.scaffold, self.limits, self.scratch = scaffold, limits, scratch
         self.blocks = {name: find_blocks(text, name) for name, text in scaffold.files.items()}
         self.lines = {name: text.split("\n") for name, text in scaffold.files.items()}
         self.outside = {name: _outside(self.lines[name], self.blocks[name]) for name in scaffold.files}
         texts = [*scaffold.files.values(), *scaffold.others.values()]
         self.given = frozenset(line.strip() for text in texts for line in text.split("\n"))
 
-    def read(self, hand_in: HandIn, key: WorkKey, limits: IntakeLimits) -> Work:
+    def read(self, hand_in: HandIn, key: WorkKey) -> Work:
         """Read one hand-in; what goes wrong is its remark."""
         remarks = [visible(remark) for remark in hand_in.remarks]
         if hand_in.superseded:
@@ -174,12 +199,14 @@ class _Reader:
             if hand_in.source.path.is_dir() and not hand_in.source.path.is_symlink():
                 files = read_files(hand_in.source.path)
             else:
-                with tempfile.TemporaryDirectory() as scratch:
-                    unpack(hand_in.source.path, Path(scratch, "work"), limits)
+                with tempfile.TemporaryDirectory(dir=self.scratch) as scratch:
+                    unpack(hand_in.source.path, Path(scratch, "work"), self.limits)
                     files = read_files(Path(scratch, "work"))
             return self._work(files, hand_in.source.path, key, label, remarks)
         except ArchiveError as error:
             remarks.append(f"not read: {visible(' '.join(str(error).split()))}")
+        except MemoryError:
+            raise
         except OSError as error:
             remarks.append(f"not read: {visible(error.strerror or str(error))}")
         except Exception as error:  # one student's row and not the end of the class

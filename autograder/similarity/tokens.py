@@ -9,6 +9,8 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 
+from autograder.similarity.flow.spelling import STRINGS
+
 NAME, NUMBER, STRING, COMMENT, OPERATOR = "name", "number", "string", "comment", "operator"
 
 # A string that nobody closes ends with its line, or with the text: nothing is read twice, so time is linear.
@@ -104,7 +106,7 @@ def is_own(tokens: list[Token], at: int, given: Set[str], depth: int = 0) -> boo
 
 
 def normalise(tokens: list[Token], given: Set[str]) -> list[str]:
-    """What each token stands for: own names as `v` (attributes of self as `a`), numbers by value, strings unquoted."""
+    """What each token stands for: own names as `v`, attributes of self as `a`, numbers by value, own strings as `'`."""
     words = []
     depth = 0
     for at, token in enumerate(tokens):
@@ -115,7 +117,7 @@ def normalise(tokens: list[Token], given: Set[str]) -> list[str]:
         elif kind == NUMBER:
             text = number(text)
         elif kind == STRING:
-            text = "'" + unquote(text)
+            text = "'" + unquote(text) if unquote(text) in STRINGS else "'"
         elif text in _OPEN:
             depth += 1
         elif text in _CLOSE:

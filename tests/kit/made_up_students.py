@@ -14,6 +14,24 @@ CODES = Path(__file__).parents[2] / "codes"
 FILES = tuple(f"{project}/{file}.py" for project in ("GAN", "VAE") for file in ("model", "trainer"))
 COMMON = 0.45  # how often somebody does as the lecture does
 
+# Blocks as nobody else writes them.
+SAMPLE = """
+        scatter = torch.normal(torch.zeros_like(mu), 1.0)
+        z = torch.addcmul(mu, scatter, log_sigma.exp())
+"""
+PASSES = """
+            halves = self.encoder(x)
+            mu = halves.narrow(1, 0, self.latent_dim)
+            log_sigma = halves.narrow(1, self.latent_dim, self.latent_dim)
+            recon_x = self.decoder(self.reparameterize(mu, log_sigma)).clamp(1e-6, 1 - 1e-6)
+"""
+LOSSES = """
+        certain = target * recon.log() + (1 - target) * (1 - recon).log()
+        recon_loss = -certain.flatten(1).sum(1).mean()
+        variance = torch.exp(log_sigma + log_sigma)
+        kl_loss = (variance + mu * mu - variance.log() - 1).sum(1).mean() / 2
+"""
+
 Blocks = dict[str, list[str]]  # file -> its blocks' texts
 
 

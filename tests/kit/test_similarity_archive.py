@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from autograder.similarity import archive
 from autograder.similarity.archive import Added, add, describe, forget, load, pseudonym, read_secret, source
+from autograder.similarity.keyed import keyed
 from autograder.similarity.model import EXTRACTOR_VERSION, SLIPS, VIEWS, BlockKey, Fingerprint, WorkKey, stable_hash
 from autograder.similarity.volume import TRACES_OF_A_KIND, Entry, Volume, pack_numbers, thin, unpack_numbers
 from coursekit.errors import CourseError
@@ -396,7 +397,7 @@ def test_persons_under_pseudonyms_are_recognised_with_the_secret_only(tmp_path):
     }
     again = known[known.keys.index(WorkKey("2024", persons[1]))]
     assert again.partners == (persons[2], pseudonym("Grace", SECRET))
-    assert np.array_equal(again.hashes, works[1].hashes)
+    assert np.array_equal(again.hashes, keyed(works[1], SECRET).hashes)
     assert add(path, "2024", works, secret=SECRET) == Added(0, 0, 8)
     with pytest.raises(CourseError, match=r"2024 has pseudonyms made with another secret: give that one$"):
         load(path, OTHER_SECRET, persons)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from made_up_students import CODES, FILES, Student, honest, write
+from made_up_students import CODES, FILES, LOSSES, PASSES, SAMPLE, Student, honest, write
 from made_up_students import files as made
 
 from autograder.similarity.fingerprints import fingerprints
@@ -90,24 +90,6 @@ def test_a_copy_of_the_vae_is_listed_whoever_leaves_the_gan_out(tmp_path, leaves
         students[name] = made(blocks, ("VAE",) if name in leaves_out else ("VAE", "GAN"))
     found = compared(write(tmp_path / "subs", students))
     assert [{pair.a.person, pair.b.person} for pair in found.listed] == [{"source", "copy"}]
-
-
-SAMPLE = """
-        scatter = torch.normal(torch.zeros_like(mu), 1.0)
-        z = torch.addcmul(mu, scatter, log_sigma.exp())
-"""
-PASSES = """
-            halves = self.encoder(x)
-            mu = halves.narrow(1, 0, self.latent_dim)
-            log_sigma = halves.narrow(1, self.latent_dim, self.latent_dim)
-            recon_x = self.decoder(self.reparameterize(mu, log_sigma)).clamp(1e-6, 1 - 1e-6)
-"""
-LOSSES = """
-        certain = target * recon.log() + (1 - target) * (1 - recon).log()
-        recon_loss = -certain.flatten(1).sum(1).mean()
-        variance = torch.exp(log_sigma + log_sigma)
-        kl_loss = (variance + mu * mu - variance.log() - 1).sum(1).mean() / 2
-"""
 
 
 def copied(seed):

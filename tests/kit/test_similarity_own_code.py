@@ -55,31 +55,20 @@ def listed(found):
 
 
 BODY = HELPER.partition("import torch\n\n\n")[2]
+FIRST, SECOND = BODY[: BODY.index("def split")], BODY[BODY.index("def split") :]
+COMMENTED = "# mine\n" + HELPER.replace("    return", "\n    # back\n    return")
+A_FILE = {"own": {"VAE/layers_a.py": HELPER}, "module": "layers_a"}
 
 
 @pytest.mark.parametrize(
     "one,other",
     [
-        (
-            dict(own={"VAE/layers_a.py": HELPER}, module="layers_a"),
-            dict(own={"VAE/parts_b.py": HELPER}, module="parts_b"),
-        ),
-        (dict(own={"VAE/layers_a.py": HELPER}, module="layers_a"), dict(inside=BODY)),
+        (A_FILE, dict(own={"VAE/parts_b.py": HELPER}, module="parts_b")),
+        (A_FILE, dict(inside=BODY)),
         (dict(inside=BODY), dict(inside=BODY)),
         (dict(own={"VAE/tools/deep.py": HELPER}), dict(own={"helper.py": HELPER})),
-        (
-            dict(own={"VAE/layers_a.py": HELPER}),
-            dict(own={"VAE/a.py": BODY[: BODY.index("def split")], "VAE/z.py": BODY[BODY.index("def split") :]}),
-        ),
-        (
-            dict(own={"VAE/layers_a.py": HELPER}),
-            dict(
-                own={
-                    "VAE/b.py": "# mine\n" + HELPER.replace("    return", "\n    # back\n    return"),
-                    "VAE/plot.py": "x = 12\n",
-                }
-            ),
-        ),
+        (A_FILE, dict(own={"VAE/a.py": FIRST, "VAE/z.py": SECOND})),
+        (A_FILE, dict(own={"VAE/b.py": COMMENTED, "VAE/plot.py": "x = 12\n"})),
     ],
 )
 def test_a_helper_that_two_share_is_listed_whatever_its_file_is_called(tmp_path, one, other):
@@ -105,19 +94,17 @@ def test_what_was_moved_into_a_file_of_ones_own_is_followed(tmp_path):
 
 
 def test_what_was_handed_out_or_formatted_anew_is_nobodys_own(tmp_path):
-    kit = {
-        f"../coursekit/{name}": f"def {name[:-3]}(x):\n    return {name[:-3]}_of(x) * 3\n" * 9
-        for name in ("a.py", "b.py")
-    }
-    changed = (
-        (CODES / "VAE" / "trainer.py")
-        .read_text()
-        .replace(
-            'self.run.log_images(step, "samples", self.model(z=z), VALUE_RANGE)',
-            "self.run.log_images(\n                step,\n                'samples',\n"
-            "                self.model(z=z),\n                VALUE_RANGE,\n            )",
-        )
+    names = {f"../coursekit/{name}.py": name for name in ("first", "second")}
+    kit = {path: f"def {name}(x):\n    return {name}_of(x) * 3\n" * 9 for path, name in names.items()}
+    line = 'self.run.log_images(step, "samples", self.model(z=z), VALUE_RANGE)'
+    broken = (
+        line.replace("(step", "(\n                step")
+        .replace(", ", ",\n                ")
+        .replace("RANGE)", "RANGE,\n)")
     )
+    changed = (CODES / "VAE" / "trainer.py").read_text()
+    assert changed.count(line) == 1
+    changed = changed.replace(line, broken)
     more = {**kit, "VAE/main.py": (CODES / "VAE" / "main.py").read_text()}
     students = a_class(20)
     for name, seed in (("one", 81), ("other", 82)):
@@ -151,8 +138,7 @@ def test_more_than_is_compared_is_listed_with_a_remark(tmp_path):
 def test_honest_helpers_list_nobody(tmp_path):
     students = honest(20, 5, ("VAE",))
     for n, name in enumerate(sorted(students)[:8]):
-        own = f"import matplotlib\n\n\ndef show_{n}(images):\n    rows = images[: {n + 2} * {n + 3}]\n"
-        own += f"    print(rows.shape, {n})\n"
+        own = f"def show_{n}(images):\n    rows = images[: {n + 2} * {n + 3}]\n    print(rows.shape, {n})\n"
         students[name] = students[name] | {"VAE/plots.py": own}
     found, _ = compared(tmp_path / "subs", students)
     assert not any({p.a.person, p.b.person} <= set(sorted(students)[:8]) for p in found.listed)

@@ -16,6 +16,7 @@ from autograder.similarity.flow.spelling import (
     LOSSES,
     SETTINGS,
     SIGNATURES,
+    STRINGS,
 )
 
 # What has items that can be told apart.
@@ -62,7 +63,7 @@ class Expressions:
                 return num(v)
             except OverflowError:
                 return make("#huge")
-        return make(f"{type(v).__name__}:{v!r:.200}")
+        return make(f"{type(v).__name__}:{v!r:.200}" if v in STRINGS else type(v).__name__)
 
     def _name(self, e: ast.Name) -> object:
         value = self.env.get(e.id)

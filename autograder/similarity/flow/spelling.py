@@ -75,6 +75,14 @@ IGNORED = frozenset(
         "out",
     ]
 )
+# Strings that are a library's; any other is a student's own, as a name is.
+STRINGS = frozenset(
+    """
+    sum mean none batchmean reflect replicate circular zeros border constant same valid full relu leaky_relu tanh
+    sigmoid linear conv2d conv_transpose2d fan_in fan_out nearest bilinear bicubic area cpu cuda mps fro nuc ij xy
+    floor trunc max min high medium highest strict train test r w a rb wb
+    """.split()  # noqa: SIM905  # read more easily than 50 strings
+)
 _CONV = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
 _REDUCE = ("input", "dim", "keepdim")
 # Parameters by position. "new:" is a class.

@@ -336,13 +336,11 @@ def _own_files(comparison: Comparison, works: Mapping[WorkKey, Work]) -> str:
     for key in comparison.works:
         own = works[key].own if key in works else {}
         if own:
-            lines = {name: sum(bool(line.strip()) for line in text.split("\n")) for name, text in own.items()}
-            texts = [f"{shortened(visible(name), 200)}: {counted(count, 'line')}" for name, count in lines.items()]
-            rows.append(f'<tr><td>{label(key)}</td><td class=number data-value="{len(own)}">{len(own):,}</td>')
-            rows[-1] += f"<td>{_few(texts)}</td></tr>"
-    return _folded(
-        ["student", "files", "which, and the lines in them that are none of the scaffold's"], rows, "student"
-    )
+            lines = {name: len([line for line in text.split("\n") if line.strip()]) for name, text in own.items()}
+            texts = [f"{shortened(visible(name), 200)}: {counted(number, 'line')}" for name, number in lines.items()]
+            number = f'<td class=number data-value="{len(own)}">{len(own):,}</td>'
+            rows.append(f"<tr><td>{label(key)}</td>{number}<td>{_few(texts)}</td></tr>")
+    return _folded(["student", "files", "which, and their lines that are none of the scaffold's"], rows, "student")
 
 
 def _first(lines: Sequence[str]) -> str:
