@@ -62,7 +62,7 @@ def of_few(count: int, most: int = 2) -> Change:
     """Shifts of only so many images."""
 
     def change(images, rng):
-        return shifted(most)(images[rng.integers(0, count, len(images))], rng)
+        return shifted(most)(images[rng.integers(0, min(count, len(images)), len(images))], rng)
 
     return change
 
