@@ -869,7 +869,7 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
         VAE_MODEL,
         [block(2, "z = (mu + log_sigma.exp() * torch.randn_like(mu)).squeeze()")],
         r"What VAE\.reparameterize returns has shape \(7,\) where a tensor of shape \(1, 7\) is expected .*\n"
-        r"That is with a batch of one: does a squeeze\(\) without a dimension take it away too\?",
+        r"That is with a batch of one: does a squeeze\(\) without a dimension take the batch away too\?",
     ),
     "squeeze of mu": (
         VAE_MODEL,
