@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 CHECKS = Path("tests", "public")
-TIME_LIMIT_S = 300  # they take some 20 s; a block with an endless loop must not keep a student from handing in
+TIME_LIMIT_S = 300  # they take seconds; a block with an endless loop must not keep a student from handing in
 SENTENCE_LENGTH = 400  # an exception of a student's code may say anything
 # pytest names the exception before its message, and the phase where that isn't the test itself.
 _BEFORE_MESSAGE = re.compile(r"(?:failed on \w+ with \")?(?:AssertionError|Failed|NotImplementedError): ")
@@ -102,8 +102,9 @@ def _read(results: Path) -> Outcome:
 
 
 def _sentence(message: str) -> str:
-    line = next((line.strip() for line in message.split("\n") if line.strip()), "no message")
-    return textwrap.shorten(_BEFORE_MESSAGE.sub("", line, count=1), SENTENCE_LENGTH, placeholder=" …")
+    lines = [line.strip() for line in message.split("\n") if line.strip()] or ["no message"]
+    said = " ".join(lines[:2])  # a sentence, and where there is more to say a second one
+    return textwrap.shorten(_BEFORE_MESSAGE.sub("", said, count=1), SENTENCE_LENGTH, placeholder=" …")
 
 
 def _names(names: list[str]) -> str:

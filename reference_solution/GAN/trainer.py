@@ -20,7 +20,7 @@ class Trainer:
         run: the coursekit.run.Run that counts the steps, saves and draws the curves.
     """
 
-    def __init__(self, netG, netD, learning_rate, beta1, data=None, run=None):
+    def __init__(self, netG, netD, learning_rate, beta1, data, run):
         self._netG = netG
         self._netD = netD
         self.data = data

@@ -20,7 +20,7 @@ class Trainer:
         run: the coursekit.run.Run that counts the steps, saves and draws the curves.
     """
 
-    def __init__(self, model, learning_rate, data=None, run=None):
+    def __init__(self, model, learning_rate, data, run):
         self.model = model
         self.data = data
         self.run = run

@@ -777,12 +777,32 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
         GAN_TRAINER,
         [insert("D_x = ", "D_real = torch.stack([judged for judged in D_real.squeeze()])")],
         r"Trainer\.train_step, in step 3, with a batch of 1 image, stops with TypeError: .*\n"
-        r"squeeze\(\) without a dimension takes away the batch of a single image too\.",
+        r"Does a squeeze\(\) without a dimension take the batch of a single image away too\?",
     ),
     "D left in evaluation mode": (
         GAN_TRAINER,
         [insert(BLOCK_3, "self._netD.eval()")],
         r"Trainer\.train_step leaves D in evaluation mode, which it was not in before\.",
+    ),
+    "gradients left switched off by the step": (
+        GAN_TRAINER,
+        [insert("D_G_z2 = ", "torch.set_grad_enabled(False)")],
+        r"Trainer\.train_step switches gradients off for good; 'with torch\.no_grad\(\):' ends by itself\.",
+    ),
+    "an optimizer made anew": (
+        GAN_TRAINER,
+        [insert("D_real = ", "self._optimD = torch.optim.Adam(self._netD.parameters(), lr=2e-4)")],
+        r"Trainer\.train_step puts another optimizer in the place of D's\.",
+    ),
+    "a batch size in a view": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(z).view(4, 1, 32, 32)")],
+        r"stops with RuntimeError: shape '\[4, 1, 32, 32\]' is invalid .*\nThat is with a batch of one",
+    ),
+    "G frozen": (
+        GAN_TRAINER,
+        [insert("D_G_z1 = ", "self._netG.requires_grad_(False)")],
+        r"\.\nG is frozen \(requires_grad is False\) where it is to learn\.",
     ),
     "D's weights clipped": (
         GAN_TRAINER,
@@ -830,6 +850,11 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
         [insert("images = self.decoder(z)", "self.eval()")],
         r"VAE\.forward\(z=z\) leaves the VAE in evaluation mode, which it was not in before: it is to leave all of it",
     ),
+    "gradients left switched off by forward": (
+        VAE_MODEL,
+        [insert("images = self.decoder(z)", "torch.set_grad_enabled(False)")],
+        r"VAE\.forward\(z=z\) switches gradients off for good; 'with torch\.no_grad\(\):' ends by itself: it is",
+    ),
     "training mode left on by forward": (
         VAE_MODEL,
         [insert("mu, log_sigma = self.enc", "self.train()")],
@@ -844,17 +869,17 @@ MISTAKES: dict[str, tuple[str, list[Change], str]] = {
         VAE_MODEL,
         [block(2, "z = (mu + log_sigma.exp() * torch.randn_like(mu)).squeeze()")],
         r"What VAE\.reparameterize returns has shape \(7,\) where a tensor of shape \(1, 7\) is expected .*\n"
-        r"That is for a batch of one, where squeeze\(\) without a dimension takes the batch away too\.",
+        r"That is with a batch of one: does a squeeze\(\) without a dimension take the batch away too\?",
     ),
     "squeeze of mu": (
         VAE_MODEL,
         [insert("recon_x = self.decoder(", "mu = mu.squeeze()")],
-        r"\(7,\) where a tensor of shape \(1, 7\) is expected .*\nThat is for a batch of one",
+        r"\(7,\) where a tensor of shape \(1, 7\) is expected .*\nThat is with a batch of one",
     ),
     "squeeze in the decoder": (
         VAE_MODEL,
         [swap("images = self.decoder(z)", "images = self.decoder(z.squeeze())")],
-        r"VAE\.forward\(z=z\) stops with .*\nThat is for a batch of one",
+        r"VAE\.forward\(z=z\) stops with .*\nThat is with a batch of one",
     ),
     "a GPU asked for by name in the VAE": (
         VAE_MODEL,

@@ -10,7 +10,7 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 @pytest.fixture
 def vae_trainer(vae):
-    return vae["trainer"].Trainer(vae["model"].VAE(1, 5), learning_rate=1e-3)
+    return vae["trainer"].Trainer(vae["model"].VAE(1, 5), learning_rate=1e-3, data=None, run=None)
 
 
 def vae_inputs(batch=6, latent_dim=5, seed=0):
@@ -84,7 +84,7 @@ def test_losses_carry_their_graph(vae_trainer):
 def gan_trainer(gan):
     torch.manual_seed(0)
     generator, discriminator = gan["model"].Generator(1, 8, 4), gan["model"].Discriminator(1, 4)
-    return gan["trainer"].Trainer(generator, discriminator, learning_rate=2e-4, beta1=0.5)
+    return gan["trainer"].Trainer(generator, discriminator, learning_rate=2e-4, beta1=0.5, data=None, run=None)
 
 
 def parameters(module: nn.Module) -> list[torch.Tensor]:

@@ -98,14 +98,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def runs() -> None:
-    """Make the runs before the random numbers of any check are seeded, which a run does too; it leaves one thread."""
+    """Make the runs before any check has seeded its random numbers, which a run does too; it leaves one thread."""
     for name in PROJECT_FILES:
         make_run(name)
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
-    """The same random numbers for a check, whichever others run."""
+def fresh() -> None:
+    """The same random numbers for a check, whichever others run, and gradients, whatever those have switched off."""
+    torch.set_grad_enabled(True)
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .left_alone import modes, other_mode, other_settings, other_weights, settings, weights
+from .left_alone import gradients_off, modes, other_mode, other_settings, other_weights, settings, weights
 from .mistakes import as_number
 from .student_code import CodeStopped, Project
 from .trainers import make_trainer
@@ -25,7 +25,7 @@ STEPS = ((5, UNDECIDED), (3, SURE), (1, FOOLED), (4, UNDECIDED), (2, FOOLED), (5
 
 USED_TWICE = "backward through the graph a second time"
 CHANGED_MEANWHILE = "modified by an inplace operation"
-NOTHING_TO_LEARN = "not require grad"
+NOTHING_TO_LEARN = ("not require grad", "requires_grad=False")
 OTHER_SIZES = ("Using a target size", "must match the size of tensor")
 DETACH = "The backward pass of block 2 has used up G's graph: there the fakes are to be detached from G."
 JUDGE_AGAIN = "Block 3 uses a judgement from before D's update: there D is to judge the fakes again."
@@ -84,6 +84,7 @@ class Step:
         generated: whether the step had G generate fakes besides those that it was given.
         reported: the five numbers that the step returned, by their names; none where it stopped before.
         stopped: what stopped it.
+        G_is_frozen: whether some of G's weights did not require a gradient then.
     """
 
     number: int
@@ -103,6 +104,7 @@ class Step:
     generated: bool = False
     reported: dict[str, float] = field(default_factory=dict)
     stopped: CodeStopped | None = None
+    G_is_frozen: bool = False
 
     @property
     def shown(self) -> str:
@@ -155,11 +157,12 @@ class Players:
                 answer = self._trainer.train_step(step.real.clone(), netG(step.z), nn.BCELoss())
             step.reported = _numbers(answer)
         except CodeStopped as stopped:
-            step.stopped = stopped
+            step.stopped, step.G_is_frozen = stopped, _is_frozen(netG)
         self._look()
         if not step.stopped:  # or it may only not have come to setting it back
             for player, net in self._nets.items():
                 self._note(other_mode(player, modes_found[player], modes(net)))
+            self._note(gradients_off(True, torch.is_grad_enabled()))
         step.generated = netG.num_calls > step.netG.num_calls + 1
         step.judged_again = step.updated_netD is not None and netD.num_calls > step.updated_netD.num_calls
 
@@ -184,6 +187,9 @@ class Players:
 
     def _look(self) -> None:
         """Note what has changed since the last look, and should not have."""
+        for player, optimizer in self._optimizers.items():
+            if getattr(self._trainer, f"_optim{player}", None) is not optimizer:
+                self._note(f"puts another optimizer in the place of {player}'s")
         for player, net in self._nets.items():
             now = weights(net)
             self._note(other_weights(player, self._weights[player], now))
@@ -283,13 +289,15 @@ def _explained(step: Step) -> CodeStopped:
         hint = DETACH if step.judged_again else JUDGE_AGAIN
     elif CHANGED_MEANWHILE in sentence:
         hint = JUDGE_AGAIN
-    elif NOTHING_TO_LEARN in sentence and step.frozen:
+    elif any(words in sentence for words in NOTHING_TO_LEARN) and step.G_is_frozen:
+        hint = "G is frozen (requires_grad is False) where it is to learn."
+    elif any(words in sentence for words in NOTHING_TO_LEARN) and step.frozen:
         who = " and ".join(step.frozen)
         hint = (
             f"{who} was frozen in the step before (requires_grad is False) and never freed: free it again in block 3."
         )
+    elif len(step.real) == 1:
+        hint = "Does a squeeze() without a dimension take the batch of a single image away too?"
     elif any(words in sentence for words in OTHER_SIZES):
         hint = f"There are to be as many labels as images in the batch, here {len(step.real)}, whatever came before."
-    elif len(step.real) == 1:
-        hint = "squeeze() without a dimension takes away the batch of a single image too."
     return CodeStopped("\n".join(filter(None, [sentence, hint])), *step.stopped.causes)

@@ -12,6 +12,7 @@ class State:
     def __init__(self, model: nn.Module, optimizer: Optimizer | None = None):
         self._modes, self._weights = modes(model), weights(model)
         self._settings = settings(optimizer) if optimizer else []
+        self._gradients_on = torch.is_grad_enabled()
 
     def change_to(self, later: "State", what: str) -> str | None:
         """The end of a sentence where a later state is another one; `what` is the model, in words."""
@@ -19,7 +20,13 @@ class State:
             other_settings(what, self._settings, later._settings)
             or other_mode(what, self._modes, later._modes)
             or other_weights(what, self._weights, later._weights)
+            or gradients_off(self._gradients_on, later._gradients_on)
         )
+
+
+def gradients_off(before: bool, after: bool) -> str | None:
+    """The end of a sentence where no gradients are computed any more."""
+    return "switches gradients off for good; 'with torch.no_grad():' ends by itself" if before and not after else None
 
 
 def modes(model: nn.Module) -> dict[str, bool]:

@@ -3,6 +3,9 @@
 Passing these checks is not the grade: the graders check more than this.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from torch import Tensor
 
@@ -27,11 +30,10 @@ def test_one_image_alone_is_a_batch_too(vae):
     model = make_vae(vae)
     for run in WAYS.values():
         run(vae, model, BATCH)
-        try:
+        with another_batch(
+            "That is with a batch of one: does a squeeze() without a dimension take the batch away too?"
+        ):
             run(vae, model, 1)
-        except CodeStopped as stopped:
-            hint = "That is for a batch of one, where squeeze() without a dimension takes the batch away too."
-            raise CodeStopped(f"{stopped.sentence}\n{hint}", *stopped.causes) from None
 
 
 @pytest.mark.parametrize("mode", ["training", "evaluation"])
@@ -54,7 +56,8 @@ def test_training_steps_are_all_alike(vae):
     reached = {}
     for batch in (BATCH, BATCH + 1):
         images = some_images(batch)
-        answer = reconstruct(vae, model, images)
+        with another_batch(f"That is with a batch of {batch}, and batches of {BATCH} went well before."):
+            answer = reconstruct(vae, model, images)
         with vae.running("Trainer(model, learning_rate, data, run)"):
             optimizer = trainer.optimizer
             before = State(model, optimizer)
@@ -70,6 +73,15 @@ def test_training_steps_are_all_alike(vae):
     lost = sorted(reached[BATCH] - reached[BATCH + 1])
     if lost:
         complain(f"The second training step no longer reaches {lost[0]}, as the first did (see {MODEL}).")
+
+
+@contextmanager
+def another_batch(hint: str) -> Iterator[None]:
+    """Add a hint to what stops the code for a batch of another size: one mistake, whichever check finds it first."""
+    try:
+        yield
+    except CodeStopped as stopped:
+        raise CodeStopped(f"{stopped.sentence}\n{hint}", "another batch", *stopped.causes) from None
 
 
 def stop_if_changed(what: str, before: State, after: State) -> None:
