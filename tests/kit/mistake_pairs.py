@@ -1,6 +1,7 @@
 """Pairs of mistakes, each probed and judged without pytest: what each gives alone, and both together.
 
-`python tests/kit/mistake_pairs.py VAE|GAN [SEED]` prints the pairs that score above one of their mistakes alone.
+`python tests/kit/mistake_pairs.py VAE|GAN NUMBER PART/PARTS` prints which of so many pairs score above one of their
+mistakes alone; two processes may take the parts 0/2 and 1/2.
 """
 
 import importlib
@@ -8,6 +9,7 @@ import inspect
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from autograder.checks import Check, NotLookedAt, Waits, Wrong
 from autograder.course import COURSE_FILE, read_course
 from autograder.credible import believable
 from autograder.evidence import Findings, NotSeen
+from autograder.gan_steps import steps_seen
 
 # Of one project only these are run: whose findings each file has a part in.
 FILES = {
@@ -78,9 +81,10 @@ class Judge:
     def _verdicts(self, found: Mapping[str, Findings]) -> Iterator[tuple[str, str]]:
         """Give the id of each check, and "" where it passed, or what is wrong."""
         fixtures = {"inputs": self._inputs, "remark": lambda text: None}
+        if "gan_step" in found:
+            fixtures["steps"] = cache(lambda: steps_seen(found["gan_step"], self._inputs))
         for declared, function, parameters in self._checks:
             given = {**fixtures, "submission": found[declared.probe], "reference": self._reference[declared.probe]}
-            given |= self._of_the_module(function, found)
             wanted = {name: given[name] for name in inspect.signature(function).parameters if name in given}
             try:
                 function(**wanted, **parameters)
@@ -91,19 +95,13 @@ class Judge:
             else:
                 yield declared.points.format(**parameters), ""
 
-    def _of_the_module(self, function: Callable, found: Mapping[str, Findings]) -> dict[str, object]:
-        """The values of fixtures that a module of checks has for itself."""
-        if "steps" not in inspect.signature(function).parameters:
-            return {}
-        from autograder.gan_steps import steps_seen
-
-        return {"steps": lambda: steps_seen(found["gan_step"], self._inputs)}
-
 
 def checks_of(project: str) -> Iterator[tuple[Check, Callable, dict[str, object]]]:
     """All the checks of a project: the declaration, the function, and its parameters."""
+    if str(REPOSITORY / "tests") not in sys.path:
+        sys.path.append(str(REPOSITORY / "tests"))
     for path in sorted((REPOSITORY / "tests" / "hidden").glob(f"test_{project.lower()}_*.py")):
-        module = importlib.import_module(f"tests.hidden.{path.stem}")
+        module = importlib.import_module(f"hidden.{path.stem}")
         for function in vars(module).values():
             if not isinstance(getattr(function, "check", None), Check) or function.__module__ != module.__name__:
                 continue
@@ -115,11 +113,8 @@ def checks_of(project: str) -> Iterator[tuple[Check, Callable, dict[str, object]
 def together(one: Mistake, other: Mistake) -> dict[str, bytes] | None:
     """The solution with both mistakes; None where one leaves nothing of the other."""
     project = one[0].split("/")[0]
-    changes: dict[str, list[Change]] = {}
-    for file, some in (one, other):
-        changes.setdefault(file, []).extend(some)
     try:
-        both = solution(changes, projects=[project])
+        both = solution(_joined(one, other), projects=[project])
         alone = [solution({file: some}, projects=[project]) for file, some in (one, other)]
         back = solution(_joined(other, one), projects=[project])
     except (AssertionError, IndexError, ValueError):  # a change that changes nothing, or finds no block to fill
