@@ -85,12 +85,12 @@ def loss_of(
     for known in (Loss("", 1.0, right), like):
         if known is not None and known.name in FORMS and _fit(seen, seen_slopes(known.slopes(p), p)):
             return known
-    is_left_out = np.abs(seen) < EXACT
-    if len(p) > 1 and is_left_out.any() and _fit(seen, np.where(is_left_out, 0, p - right)):
-        return Loss("clamped", 1.0, right)
     labels = p - seen
     if like_name == "labels" and (labels > -EXACT).all() and (labels < MOST_LABEL).all():
         return Loss("labels", 1.0, float(labels.mean()), tuple(labels.clip(0)))
+    is_left_out = np.abs(seen) < EXACT
+    if len(p) > 1 and is_left_out.any() and _fit(seen, np.where(is_left_out, 0, p - right)):
+        return Loss("clamped", 1.0, right)
     if len(p) > 1 and np.ptp(p) > EXACT:
         (weight, labelled), *_ = np.linalg.lstsq(np.stack([p, -np.ones(len(p))], axis=1), seen, rcond=None)
         if _fit(seen, weight * p - labelled) and -EXACT < labelled / (weight or 1) < 1 + EXACT:

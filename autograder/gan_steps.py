@@ -209,7 +209,7 @@ class Step:
         slopes = in_D.loss.slopes(in_D.judgement.probabilities) if in_D.loss and in_D.loss.name == "" else None
         like = self.before.G if self.before else None
         for told in self._ways_of_G():
-            leaking = [in_D.judgement.to_G] if in_D.judgement.netG and told.way.name != BEFORE else []
+            leaking = [in_D.judgement.to_G] if in_D.judgement.G and told.way.name != BEFORE else []
             if leaking and close(in_D.judgement.to_G, told.to_G, 1e-6):
                 leaking = []
             factors = _explain(got, told.to_G, *leaking, np.ones((len(got), 1)))
@@ -232,7 +232,7 @@ class Step:
     @cached_property
     def judged_after(self) -> Judgement:
         """What D says of the fakes once it is updated."""
-        return judge(Way("", self.updated_D()), self._given.fakes, self._given.netG)
+        return judge(Way("", self.updated_D()), self._given.fakes, self._given.G_in_fakes)
 
     @property
     def judged_real(self) -> Judgement:
@@ -277,7 +277,9 @@ class Step:
                     images[half].append((kind, one))
         ways = {
             half: [
-                judge(Way(kind or way.name, way.weights, way.kept), one, given.netG if one is given.fakes else None)
+                judge(
+                    Way(kind or way.name, way.weights, way.kept), one, given.G_in_fakes if one is given.fakes else None
+                )
                 for kind, one in found
                 for way in weights
                 if not (kind and way.name)
@@ -293,22 +295,22 @@ class Step:
         given, after = self._given, self.updated_D()
         yield self.judged_after
         if "G.D" in self and not np.array_equal(self["G.D"], after):
-            yield judge(Way("changed weights", self["G.D"]), given.fakes, given.netG)
+            yield judge(Way("changed weights", self["G.D"]), given.fakes, given.G_in_fakes)
         if not np.array_equal(after, self.weights("D")):
-            yield judge(Way(BEFORE, self.weights("D")), given.fakes, given.netG)
-            yield judge(Way(BEFORE, self.weights("D")), given.fakes, given.netG).updated_meanwhile(after)
+            yield judge(Way(BEFORE, self.weights("D")), given.fakes, given.G_in_fakes)
+            yield judge(Way(BEFORE, self.weights("D")), given.fakes, given.G_in_fakes).updated_meanwhile(after)
         if "G.statistics" in self:
             is_left = self._found_in_evaluation() or (self.D and self.D.fake.way.endswith("in evaluation mode"))
             name = "left in evaluation mode" if is_left else "in evaluation mode"
-            yield judge(Way(name, after, self["G.statistics"]), given.fakes, given.netG)
+            yield judge(Way(name, after, self["G.statistics"]), given.fakes, given.G_in_fakes)
         for number in range(len(self.found.arrays)):
             if f"painted.{number}" not in self:
                 break
-            images, netG = images_of(self.weights("G"), self[f"painted.{number}"])
-            yield judge(Way("other images", after), images, netG)
+            images, weights = images_of(self.weights("G"), self[f"painted.{number}"])
+            yield judge(Way("other images", after), images, weights)
         for kind, images in self.others():
             if kind.endswith("fake") and len(images) == len(given.fakes):
-                yield judge(Way(kind, after), _redone(kind, images, given.fakes), given.netG)
+                yield judge(Way(kind, after), _redone(kind, images, given.fakes), given.G_in_fakes)
 
 
 BEFORE = "before its update"
@@ -320,7 +322,7 @@ class _Given:
     def __init__(self, real: np.ndarray, z: np.ndarray, D: np.ndarray, G: np.ndarray):
         self.weights = {"D": D.astype(np.float64), "G": G.astype(np.float64)}
         self.real = torch.from_numpy(real.astype(np.float64))
-        self.fakes, self.netG = images_of(G, z)
+        self.fakes, self.G_in_fakes = images_of(G, z)
 
     @cached_property
     def judged_real(self) -> Judgement:
@@ -328,7 +330,7 @@ class _Given:
 
     @cached_property
     def judged_fake(self) -> Judgement:
-        return judge(Way("", self.weights["D"]), self.fakes, self.netG)
+        return judge(Way("", self.weights["D"]), self.fakes, self.G_in_fakes)
 
     @cached_property
     def gradient_of_D(self) -> np.ndarray:

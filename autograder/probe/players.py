@@ -82,11 +82,3 @@ def widened(values: Tensor) -> Tensor:
 def num_weights(player: nn.Module) -> int:
     """How long that row is."""
     return sum(parameter.numel() for parameter in player.parameters())
-
-
-def with_statistics(player: nn.Module, kept: Tensor) -> nn.Module:
-    """The player, in evaluation mode with these."""
-    buffers = list(player.buffers())
-    for buffer, values in zip(buffers, kept.split([one.numel() for one in buffers]), strict=True):
-        buffer.copy_(values.reshape(buffer.shape))
-    return player.eval()

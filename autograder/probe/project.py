@@ -1,7 +1,6 @@
 """The student's project: its classes, and where in its files an exception came from."""
 
 import importlib
-import os
 import re
 import sys
 import traceback
@@ -91,9 +90,9 @@ class Project:
 
     def forget(self) -> None:
         """Have the student's modules imported anew when they are next asked for."""
-        for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", None)).startswith(f"{self.folder}{os.sep}"):
-                del sys.modules[name]
+        for path in self.folder.glob("*.py"):
+            if getattr(sys.modules.get(path.stem), "__file__", None) == str(path):
+                del sys.modules[path.stem]
 
     def describe(self, error: BaseException) -> dict[str, object]:
         """What an exception is, and where in the student's files it came from, as far as that is known."""

@@ -12,7 +12,7 @@ import pytest
 
 from autograder.checks import NotLookedAt, Waits, Wrong, check, close, fail, mistake, same
 from autograder.evidence import Failure, NotSeen
-from autograder.gan_gradients import FAKE, REAL, Way, judge, right_gradient_of_D, right_gradient_of_G
+from autograder.gan_gradients import FAKE, REAL, Judgement, Way, judge, right_gradient_of_D, right_gradient_of_G
 from autograder.gan_losses import MISSING, Loss
 from autograder.gan_steps import BEFORE, BETA2, PAID_ELSEWHERE, Half, Step, adams_change, steps_seen
 
@@ -105,6 +105,8 @@ def one_step_each(steps, submission):
 @check("A training step takes any number of images, one too", points="gan.any_batch", probe="gan_step")
 def any_batch(steps, submission):
     first = steps()[0]
+    if not first.is_finite("D"):
+        raise Waits("gan.d_accumulates")
     failure = submission.failures.get("stopped.0")
     if failure and first.name != "0":
         fail(f"a step of 5 images stops, and one of {first.batch} doesn't: {with_hint(failure).sentence()}")
@@ -430,23 +432,25 @@ def wait_for_what_is_unknown(step: Step, player: str, values: Sequence[Sequence[
 
 def judge_D_x(step: Step) -> None:
     """Fail unless D_x is D's mean judgement of the real images."""
-    others = {"of the fakes, D(G(z))": step.judged_fake, "after D's update": step.real_after()}
+    others = {"of the fakes, D(G(z))": lambda: step.judged_fake, "after D's update": step.real_after}
     judge_mean(step, "D_x", step.judged_real, step.D and step.D.real, others)
 
 
 def judge_D_G_z1(step: Step) -> None:
     """Fail unless D_G_z1 is D's mean judgement of the fakes before its update."""
-    others = {"of the real batch, D(x)": step.judged_real, "after D's update": step.judged_after}
+    others = {"of the real batch, D(x)": lambda: step.judged_real, "after D's update": lambda: step.judged_after}
     judge_mean(step, "D_G_z1", step.judged_fake, step.D and step.D.fake, others)
 
 
 def judge_D_G_z2(step: Step) -> None:
     """Fail unless D_G_z2 is D's mean judgement of the fakes after its update."""
-    others = {"before D's update": step.judged_fake, "of the real batch, D(x)": step.judged_real}
+    others = {"before D's update": lambda: step.judged_fake, "of the real batch, D(x)": lambda: step.judged_real}
     judge_mean(step, "D_G_z2", step.judged_after, step.G and step.G.told, others)
 
 
-def judge_mean(step: Step, name: str, right, own: Half | None, others: dict) -> None:
+def judge_mean(
+    step: Step, name: str, right: Judgement, own: Half | None, others: dict[str, Callable[[], Judgement]]
+) -> None:
     """Fail unless a mean judgement that was returned is the right one, or that of what was minimised."""
     got = step[name]
     accepted = [one.probabilities.mean() for one in (right, *([own.judgement] if own else []))]
@@ -457,7 +461,7 @@ def judge_mean(step: Step, name: str, right, own: Half | None, others: dict) -> 
         got, np.log(accepted[-1] / (1 - accepted[-1])), f"{name} is the mean of logits, and should be of probabilities"
     )
     for what, one in others.items():
-        mistake(got, one.probabilities.mean(), f"{name} is the mean judgement {what}")
+        mistake(got, one().probabilities.mean(), f"{name} is the mean judgement {what}")
     mistake(got, 1 - accepted[-1], f"{name} is 1 minus D's mean judgement")
     for _, images in step.others():
         if images.shape[1:] == (1, 32, 32):

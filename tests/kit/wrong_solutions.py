@@ -818,7 +818,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_MODEL,
         [swap("self.decoder(z)", "self.decoder(0 * z + 1)")],
         "gan.train_numbers",
-        "what the first layer takes, against z,",
+        "takes the same whatever z is",
     ),
     "z halved": (
         GAN_MODEL,
@@ -853,14 +853,13 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         [
             swap(
                 "            nn.ConvTranspose2d(2 * hidden_dim, hidden_dim, kernel_size=4, stride=2, padding=1, "
-                "bias=False),\n"
-                "            nn.BatchNorm2d(hidden_dim),\n            nn.ReLU(),\n",
+                "bias=False),\n            nn.BatchNorm2d(hidden_dim),\n            nn.ReLU(),\n",
                 "",
             ),
             swap("nn.ConvTranspose2d(hidden_dim, num_channels", "nn.ConvTranspose2d(2 * hidden_dim, num_channels"),
         ],
         "gan.gen_3",
-        "there is none of its size",
+        "Row 3 asks for 16 channels out",
     ),
     "no batch normalisation at all": (
         GAN_MODEL,
