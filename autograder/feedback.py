@@ -7,8 +7,8 @@ from autograder.grades import GRADED, CheckResult, Grade, Made, points
 from autograder.page import escape, page
 from code_analyze.summary import visible
 
-_WAITING = "What could not be looked at because of that"
-_WHY_POINTS = "Each of these gives as much of its points as the checks that it builds upon do."
+_WAITING = "Not checked"
+_WHY_NO_POINTS = "These give no points: the check that each one names has told why it could not be made."
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 
@@ -19,7 +19,7 @@ def to_markdown(grade: Grade, made: Made | None = None) -> str:
         lines += [f"Not graded: {_plain(grade.status)}", ""]
     for title, checks in _groups(grade):
         lines += [f"## {title}", ""]
-        lines += [_WHY_POINTS, ""] if _give_something(title, checks) else []
+        lines += [_WHY_NO_POINTS, ""] if title == _WAITING else []
         for check in checks:
             lines.append(f"- {_plain(check.title)} ({points(check.points)} of {points(check.max_points)})")
             lines += [f"  {_plain(line)}" for line in check.message.splitlines() if check.passed is not True]
@@ -38,7 +38,7 @@ def to_html(grade: Grade, made: Made | None = None) -> str:
     if grade.status != GRADED:
         parts.append(f"<p class=failed>Not graded: {escape(grade.status)}</p>")
     for title, checks in _groups(grade):
-        why = f"<p>{_WHY_POINTS}</p>" if _give_something(title, checks) else ""
+        why = f"<p>{_WHY_NO_POINTS}</p>" if title == _WAITING else ""
         parts.append(f"<h2>{title}</h2>{why}<ul class=checks>")
         for check in checks:
             state = {True: "passed", False: "failed", None: "waits"}[check.passed]
@@ -89,10 +89,6 @@ def _groups(grade: Grade) -> list[tuple[str, list[CheckResult]]]:
     }
     found = [(title, [check for check in grade.checks if check.passed is state]) for title, state in groups.items()]
     return [(title, checks) for title, checks in found if checks]
-
-
-def _give_something(title: str, checks: list[CheckResult]) -> bool:
-    return title == _WAITING and any(check.points for check in checks)
 
 
 def _plain(text: str) -> str:

@@ -111,6 +111,74 @@ VARIANTS: dict[str, tuple[str, list[Change]]] = {
             "z = mu + torch.exp(log_sigma) * torch.randn_like(mu)",
         ),
     ),
+    "a generator of numpy's, in forward": (
+        VAE_MODEL,
+        [
+            swap("from torch import nn", "from torch import nn\nimport numpy as np"),
+            swap(
+                "self.reparameterize(mu, log_sigma)",
+                "mu + torch.exp(log_sigma) * torch.from_numpy(np.random.default_rng().normal(size=mu.shape)).to(mu)",
+            ),
+        ],
+    ),
+    "noise of Python's own": (
+        VAE_MODEL,
+        z(
+            "import random",
+            "noise = [[random.gauss(0, 1) for _ in row] for row in mu]",
+            "z = mu + log_sigma.exp() * torch.tensor(noise).to(mu)",
+        ),
+    ),
+    "a clamp beyond what training reaches": (
+        VAE_MODEL,
+        z("z = mu + torch.exp(log_sigma.clamp(-10, 10)) * torch.randn_like(mu)"),
+    ),
+    "probabilities kept a millionth from 0 and 1": (
+        VAE_MODEL,
+        [
+            swap(
+                "self.decoder(self.reparameterize(mu, log_sigma))",
+                "self.decoder(self.reparameterize(mu, log_sigma)).clamp(1e-6, 1 - 1e-6)",
+            )
+        ],
+    ),
+    "a helper beside the class": (
+        VAE_MODEL,
+        [
+            swap(
+                "class VAE(nn.Module):",
+                "def noise_like(values):\n    return torch.randn_like(values)\n\n\nclass VAE(nn.Module):",
+            ),
+            *z("z = mu + log_sigma.exp() * noise_like(mu)"),
+        ],
+    ),
+    "weights in one list, and a batch of one kept": (
+        VAE_MODEL,
+        [
+            swap(
+                "self.encoder(x).chunk(2, dim=1)",
+                "self.encoder(x).squeeze().reshape(len(x), -1).split([self.latent_dim] * 2, -1)",
+            )
+        ],
+    ),
+    "the run's device": (
+        VAE_TRAINER,
+        [
+            swap(
+                "batch_size = target.shape[0]",
+                "batch_size = torch.tensor(float(target.shape[0]), device=self.run.device)",
+            )
+        ],
+    ),
+    "losses kept on self, and a list of all": (
+        VAE_TRAINER,
+        [
+            swap(
+                "        return recon_loss, kl_loss\n",
+                "        self.last = [recon_loss.item(), kl_loss.item()]\n        return recon_loss, kl_loss\n",
+            ),
+        ],
+    ),
     "losses one by one": (
         VAE_TRAINER,
         [

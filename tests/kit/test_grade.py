@@ -106,8 +106,10 @@ class TestAClass:
             ["vae.kl_closed_form"],
         )
         assert "the ½ is missing" in checks["vae.kl_closed_form"]["message"]
-        waits = checks["vae.training_step"]
-        assert waits["passed"] is None and 0.9 * waits["max_points"] < waits["points"] < waits["max_points"]
+        assert {check["passed"] for check in checks.values()} == {
+            True,
+            False,
+        }  # the step follows the wrong loss rightly
 
     def test_only_what_differs_is_trained(self, graded):
         trained = {path.relative_to(graded[1] / "evidence" / "fid").parts[0] for path in graded[1].rglob("VAE-0.json")}

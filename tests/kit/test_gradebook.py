@@ -172,7 +172,7 @@ def test_looking_for_formulas_takes_time_in_proportion():
 def test_feedback_says_what_is_wrong_first_and_what_was_not_looked_at():
     text = to_markdown(GRADES[0])
     assert text.startswith("# 2021000001: 3.5 of 6 points\n")
-    wrong, waits, right = (text.index(title) for title in ("is not right yet", "could not be looked at", "is right\n"))
+    wrong, waits, right = (text.index(title) for title in ("is not right yet", "Not checked", "is right\n"))
     assert wrong < text.index("kl\\_loss is averaged") < waits < text.index("one step is right") < right
     assert "  your KL is summed:\n  divide by the batch\n" in text and "summary.txt is missing" in text
 
@@ -231,11 +231,11 @@ def test_a_bonus_is_all_of_the_points_and_more():
     assert "100 % and more: 1" in text and "90 to 100 %: 0" in text
 
 
-def test_what_waits_may_give_something_and_says_why():
-    waits = CheckResult("vae.step", "one step is right", None, 0.7, 1, "waits for vae.kl")
+def test_what_was_not_checked_says_that_it_gives_no_points():
+    waits = CheckResult("vae.step", "one step is right", None, 0, 1, "waits for vae.kl")
     for shown in (to_markdown(Grade("s", "graded", 6, (KL, waits))), to_html(Grade("s", "graded", 6, (KL, waits)))):
-        assert "gives as much of its points as the checks that it builds upon" in shown
-    assert "builds upon" not in to_markdown(GRADES[0])
+        assert "These give no points" in shown
+    assert "no points" not in to_markdown(Grade("s", "graded", 6, (KL,)))
 
 
 def test_a_class_without_a_graded_submission_still_has_a_page():
