@@ -15,6 +15,7 @@ CONTENTS = (
     "pyproject.toml",
     "course.toml",
     "autograder/**/*.py",
+    f"{_HERE}/requirements.txt",
     "code_analyze/*.py",
     "coursekit/**/*.py",
     "coursekit/extractors/*.json",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from changed_solutions import swap
 from conftest import REPOSITORY, needs_bubblewrap
 from hand_ins import hand_in, solution
+from packaging.requirements import Requirement
 
 from autograder import probing, workers
 from autograder.course import COURSE_FILE, read_course
@@ -23,6 +25,11 @@ from autograder.sandbox import start
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.run import PYTHON, run_in_sandbox
 from coursekit.errors import CourseError
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
 
 LIMITS = read_course(REPOSITORY / COURSE_FILE).limits
 
@@ -199,3 +206,41 @@ def test_a_link_to_a_zip_is_not_followed(place, tmp_path, monkeypatch):
     with pytest.raises(CourseError, match="far enough"):
         on_gradescope.run(place)
     assert taken == {"submission": False, "submission/mine.zip": True}  # which taking in refuses
+
+
+def locked() -> list[tuple[Requirement, list[str]]]:
+    """What the container installs: each package as it is pinned, and the hashes of its files."""
+    text = (REPOSITORY / "autograder" / "gradescope" / "requirements.txt").read_text("utf-8")
+    joined = re.sub(r"(?m)^#.*\n", "", text).replace("\\\n", " ")
+    found = []
+    for line in joined.splitlines():
+        requirement, *hashes = re.split(r"\s+--hash=", line.strip())
+        found.append((Requirement(requirement), hashes))
+    return found
+
+
+def test_every_package_of_the_container_is_pinned_by_a_hash():
+    for requirement, hashes in locked():
+        assert re.fullmatch(r"==[^,*]+", str(requirement.specifier)) and requirement.url is None, requirement
+        assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), requirement
+    script = (REPOSITORY / "autograder" / "gradescope" / "setup.sh").read_text("utf-8")
+    installs = [line for line in script.splitlines() if line.startswith("$pip ")]
+    assert len(installs) == 2
+    assert "--require-hashes" in installs[0] and "--no-deps --no-build-isolation" in installs[1]
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_what_is_pinned_is_what_the_kit_asks_for(python):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    there = {"python_version": python, "python_full_version": f"{python}.1", "sys_platform": "linux"}
+    there |= {"platform_machine": "x86_64", "platform_system": "Linux", "extra": ""}
+    pinned = {}
+    for requirement, _ in locked():
+        if requirement.marker is None or requirement.marker.evaluate(there):
+            assert requirement.name not in pinned, requirement  # of each package one
+            pinned[requirement.name] = str(requirement.specifier).removeprefix("==")
+    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["grade"]]
+    wanted += project["build-system"]["requires"]
+    for requirement in map(Requirement, wanted):
+        if requirement.marker is None or requirement.marker.evaluate(there):
+            assert requirement.specifier.contains(pinned[requirement.name]), requirement
