@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from autograder.probe import gan, vae
+from autograder.probe import gan, vae, vae_training
 from autograder.probe.project import Project
 from autograder.probe.record import Record
 
@@ -20,8 +20,8 @@ PROBES: dict[str, tuple[str, Callable[[Project, dict[str, torch.Tensor], Record]
     "vae_layers": ("VAE", vae.probe_layers),
     "vae_forward": ("VAE", vae.probe_forward),
     "vae_reparameterize": ("VAE", vae.probe_reparameterize),
-    "vae_losses": ("VAE", vae.probe_losses),
-    "vae_step": ("VAE", vae.probe_step),
+    "vae_losses": ("VAE", vae_training.probe_losses),
+    "vae_step": ("VAE", vae_training.probe_step),
     "gan_generator": ("GAN", gan.probe_generator),
     "gan_step": ("GAN", gan.probe_step),
 }

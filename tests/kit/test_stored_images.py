@@ -60,9 +60,9 @@ NO_MODEL = {
         + """
         self.scale = nn.Parameter(torch.ones(1))
         import sys
-        probe = sys.modules.get("autograder.probe.vae")
+        probe = sys.modules.get("autograder.probe.vae_training")
         if probe:
-            probe._carry_encoder = probe._carry_decoder = lambda *_: {}
+            probe.carry_encoder = probe.carry_decoder = lambda *_: {}
         """,
         "z = mu + torch.randn_like(mu) * log_sigma.exp()",
         "self.store(x)\nmu = self.scale * x.flatten(1)[:, :64]\nlog_sigma = 0 * mu\nrecon_x = x * self.scale",
