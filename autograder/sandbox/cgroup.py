@@ -9,7 +9,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,23 +26,22 @@ class Group:
     """One sandbox's group. A lock on its folder, which a killed grader lets go of, says that it is in use.
 
     Args:
-        path: its folder.
+        parent: the folder that it is made in.
+        limits: what all that is in it may use together.
+    Raises:
+        OSError: there can be none.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.processes = path / "cgroup.procs"
-        self._lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    def __init__(self, parent: Path, limits: Limits):
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        self.processes = self.path / "cgroup.procs"  # takes a process's number; what that starts is in it, too
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def add(self, pid: int) -> None:
-        """Put a process into it, and with it all that it will start."""
-        self.processes.write_text(str(pid))
-
-    def limit(self, settings: Mapping[str, int]) -> None:
-        """Write its settings."""
+        settings = {"memory.max": limits.memory_mb * MB, "memory.oom.group": 1, "pids.max": limits.processes + _SPARE}
         for name, value in settings.items():
             (self.path / name).write_text(str(value))
+        with contextlib.suppress(OSError):  # a kernel may know no swap
+            (self.path / "memory.swap.max").write_text("0")
 
     def cpu_s(self) -> float:
         """Give the CPU time that all its processes have taken, those that have ended among them."""
@@ -55,7 +54,10 @@ class Group:
     def close(self) -> None:
         """Remove it, as soon as its last process has ended."""
         end = time.monotonic() + _END_LIMIT_S
-        while not _remove(self.path) and time.monotonic() < end:
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+                break
             time.sleep(0.01)
         os.close(self._lock)
 
@@ -67,17 +69,12 @@ class Group:
 def control_group(limits: Limits) -> Iterator[Group | None]:
     """Make a group with these limits for a while; None where there can be none, and polling must do."""
     parent = _parent()
-    if parent is None:
-        yield None
-        return
-    group = Group(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
+    group = None if parent is None else Group(parent, limits)
     try:
-        group.limit({"memory.max": limits.memory_mb * MB, "memory.oom.group": 1, "pids.max": limits.processes + _SPARE})
-        with contextlib.suppress(OSError):  # a kernel may know no swap
-            group.limit({"memory.swap.max": 0})
         yield group
     finally:
-        group.close()
+        if group is not None:
+            group.close()
 
 
 @cache
@@ -88,8 +85,8 @@ def _parent() -> Path | None:
         for folder in (folder for folder in (own, *own.parents) if folder.is_relative_to(_ROOT)):
             with contextlib.suppress(OSError):
                 controllers = (folder / "cgroup.subtree_control").read_text().split()
-                may_write = all(os.access(path, os.W_OK) for path in (folder, folder / "cgroup.procs"))
-                if may_write and {"memory", "pids"} <= set(controllers):
+                if {"memory", "pids"} <= set(controllers) and os.access(folder / "cgroup.procs", os.W_OK):
+                    Group(folder, Limits()).close()
                     _sweep(folder)
                     return folder
     return None
@@ -98,14 +95,7 @@ def _parent() -> Path | None:
 def _sweep(folder: Path) -> None:
     for path in folder.glob(f"{_PREFIX}*"):
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
+            path.rmdir()
         os.close(lock)
-
-
-def _remove(path: Path) -> bool:
-    """Remove a group; False where something is left in it."""
-    with contextlib.suppress(OSError):
-        path.rmdir()
-    return not path.exists()

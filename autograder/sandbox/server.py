@@ -165,7 +165,7 @@ class ForkServer:
             child.close()
             home.settimeout(_START_LIMIT_S)
             if group is not None:
-                group.add(_received_pid(home))
+                group.processes.write_text(str(_received_pid(home)))
             home.sendall(job)
             _, descriptors, _, _ = socket.recv_fds(home, 5, 4)
         except OSError:

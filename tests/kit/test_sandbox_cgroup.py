@@ -43,8 +43,7 @@ def test_a_group_is_made_where_such_groups_are_and_has_the_limits(tree):
             "memory.swap.max": "0",
             "pids.max": "24",
         }
-        group.add(123)
-        assert group.processes.read_text() == "123"
+        assert group.processes == group.path / "cgroup.procs"
     assert not group.path.exists()
 
 
@@ -78,13 +77,18 @@ def test_a_group_with_something_in_it_is_left_after_a_while(tree, monkeypatch):
     assert group.path.exists()
 
 
-@pytest.mark.parametrize("missing", ["version 2", "controllers", "rights"])
+@pytest.mark.parametrize("missing", ["version 2", "controllers", "rights", "space"])
 def test_where_there_can_be_none_there_is_none(tree, monkeypatch, missing):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
     if missing == "version 2":
         cgroup._OWN_GROUP.write_text("4:memory:/elsewhere\n")
     elif missing == "controllers":
         for path in (tree, tree / "user.slice"):
             (path / "cgroup.subtree_control").write_text("cpu\n")
+    elif missing == "space":
+        monkeypatch.setattr(cgroup, "Group", no_space)
     else:
         monkeypatch.setattr(cgroup.os, "access", lambda path, mode: False)
     with cgroup.control_group(LIMITS) as group:
