@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import hashlib
 import io
+import json
 import os
 import stat
 import tokenize
@@ -203,6 +204,8 @@ def decode_python(data: bytes) -> tuple[str, bool]:
     Returns:
         the text, and whether Python would read it, too.
     """
+    if encoding := wide_encoding(data):
+        return data.decode(encoding), False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -212,9 +215,21 @@ def decode_python(data: bytes) -> tuple[str, bool]:
         return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "backslashreplace"), False
 
 
+def wide_encoding(data: bytes) -> str:
+    """Name the encoding of two or four bytes a character that a source file is in, as some editors save it; or ""."""
+    encoding = json.detect_encoding(data)  # by the byte-order mark, or by where the null bytes are
+    if encoding.startswith(("utf-16", "utf-32")):
+        with contextlib.suppress(UnicodeError):
+            return encoding if "\0" not in data.decode(encoding) else ""
+    return ""
+
+
 def _decode_python(name: str, data: bytes) -> File:
     """Read a source file; what Python would refuse is called a problem."""
     text, is_readable = decode_python(data)
+    if encoding := wide_encoding(data):
+        shown = encoding[: len("utf-16")].upper()
+        return File(name, data, text, f"in {shown}, which Python can't read: save it as UTF-8", True)
     if not is_readable:
         return File(name, data, text, "not in the encoding that it declares, or in UTF-8 where it declares none", True)
     if "\0" in text:

@@ -1,10 +1,11 @@
 """The student's project: its classes, and where in its files an exception came from."""
 
 import importlib
+import json
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -101,6 +102,10 @@ class Project:
         if isinstance(error, SyntaxError) and error.filename:
             said["message"] = _one_line(error.msg)
             frames.append((error.filename, error.lineno or 1))
+        elif isinstance(error, (SyntaxError, ValueError)) and "null bytes" in said["message"]:  # it doesn't say where
+            for file, encoding in self._wide_files():
+                said["message"] = f"the file is in {encoding}, which Python can't read: save it as UTF-8"
+                frames.append((str(file), 1))
         own = [(Path(file), line) for file, line in frames if Path(file).is_relative_to(self.folder)]
         if own:
             file, line = own[-1]
@@ -109,6 +114,13 @@ class Project:
             if isinstance(error, (NameError, AttributeError)) and (sentence := _unset(shown, said)):
                 return {"type": WrongAnswer.__name__, "message": sentence, "where": "", "block": 0}
         return said
+
+    def _wide_files(self) -> Iterator[tuple[Path, str]]:
+        """Source files in an encoding of two or four bytes a character, as some editors save them, and its name."""
+        for file in sorted(self.folder.glob("*.py")):
+            encoding = json.detect_encoding(file.read_bytes()[:4])
+            if encoding.startswith(("utf-16", "utf-32")):
+                yield file, encoding[: len("utf-16")].upper()
 
 
 def _unset(file: str, said: dict[str, object]) -> str:

@@ -24,7 +24,7 @@ from code_analyze.references import find_references, names_source, valid_referen
 from code_analyze.report import Comparison, FilledBlock
 from code_analyze.source import Comment
 from code_analyze.summary import to_json, to_text
-from code_analyze.tree import File, Tree
+from code_analyze.tree import File, Tree, decode_python, read_tree, wide_encoding
 
 SECTIONS = [
     "Missing Files",
@@ -455,3 +455,28 @@ def test_form_of_a_reference(comment: str, reference: str | None):
 def test_not_every_comment_is_a_reference(comment: str):
     assert not names_source(Comment(1, comment, True))
     assert find_references(comment) == []
+
+
+WIDE = {"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32", "utf-32-be": "UTF-32"}
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_file_in_wide_characters_is_one_problem_that_names_the_encoding(encoding, line_end):
+    text = build_scaffold(REFERENCE)["VAE/model.py"].decode()
+    filled = text.replace("raise NotImplementedError(", "z = str(", 1).replace("\n", line_end)
+    decoded, is_readable = decode_python(filled.encode(encoding))
+    assert (decoded, is_readable) == (filled, False)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, content in (("old", text.encode()), ("new", filled.encode(encoding))):
+            (Path(folder) / kind / "VAE").mkdir(parents=True)
+            (Path(folder) / kind / "VAE" / "model.py").write_bytes(content)
+        result = compare(*(read_tree(Path(folder) / kind) for kind in ("old", "new")))
+    said = f"in {WIDE[encoding]}, which Python can't read: save it as UTF-8"
+    assert [(problem.file, problem.what) for problem in result.problems] == [("VAE/model.py", said)]
+    assert any(block.is_filled for block in result.blocks)
+
+
+@pytest.mark.parametrize("data", [b"\0" * 10_000, b"\0\0", b"x = 1\n\0", b"\xff\xfe\x00\xd8", b"a\0b\0\0\0"])
+def test_null_bytes_alone_are_no_encoding(data):
+    assert wide_encoding(data) == ""

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from autograder import intake, summaries
 from autograder.archives import ArchiveError, safe_parts, unpack
 from autograder.course import COURSE_FILE, read_course
+from autograder.grading import _remarks, _row
 from autograder.intake import take_in, take_in_one
 from autograder.names import folder_name, read_name
 from autograder.overlay import is_reserved
@@ -861,6 +862,13 @@ def test_a_summary_is_compared_with_our_own(room, good):
     assert (same.summary, different.summary) == ("same", "different")
     assert "summary.txt is not the one that analyze.py makes of this code" in different.remarks
     assert b"x = 1" in different.analysis.summary
+
+
+def test_no_summary_is_one_remark(room, good):
+    room.put("1000001.zip", zipped({name: data for name, data in good.items() if name != "summary.txt"}))
+    (submission,) = room.take_in()
+    assert submission.summary == "missing"
+    assert [remark for remark in _remarks(_row(submission)) if "summary.txt" in remark] == ["no summary.txt"]
 
 
 def test_code_that_costs_analyze_too_much_costs_nobody_else(room, good, monkeypatch):

@@ -41,6 +41,14 @@ def write(path: Path, megabytes: int) -> None:
     path.write_bytes(bytes(megabytes << 20))
 
 
+def meet(folder: Path, own: str, other: str) -> int:
+    """Wait for another call that waits for this one."""
+    (folder / own).touch()
+    while not (folder / other).exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
 @pytest.fixture
 def helpers():
     made = Helpers()
@@ -94,12 +102,10 @@ def test_files_have_a_limit(helpers, tmp_path):
         helpers.call(write, tmp_path / "file", 2, limits=Limits(file_mb=1))
 
 
-def test_two_calls_at_one_time_have_two_processes(helpers):
+def test_two_calls_at_one_time_have_two_processes(helpers, tmp_path):
     with ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(helpers.call, time.sleep, 1)
-        assert helpers.call(whose) != os.getpid()
-        assert not slow.done()
-        slow.result()
+        calls = [threads.submit(helpers.call, meet, tmp_path, *names) for names in (("one", "two"), ("two", "one"))]
+        assert len({call.result() for call in calls}) == 2
 
 
 def test_a_process_that_was_killed_while_it_was_idle_costs_nobody(helpers):
