@@ -95,7 +95,9 @@ def compare(
     same = np.array(
         [_same(population.works[a], population.works[b]) for a, b in zip(scores.a, scores.b, strict=True)], bool
     )
-    calibration = alarms.fit(scores.score[~same], crosses[~same], whole)
+    is_block = np.array([key != ELSEWHERE for key in population.blocks], bool)
+    independent = is_block.sum() ** 2 / max(scores.ties[np.ix_(is_block, is_block)].sum(), 1)
+    calibration = alarms.fit(scores.score[~same], crosses[~same], whole, max(independent, 1))
     beside = elsewhere_nats(population, scores.a, scores.b)
     rings = ring_nats(population, scores.ties, scores.a, scores.b, whole)
     by_code = np.maximum.reduce([calibration.nats(scores.score), beside, rings])

@@ -20,8 +20,9 @@ from autograder.similarity.model import ELSEWHERE, TEXT, TEXT_CODE, TOKENS
 
 FEWEST, MOST_OWNERS = 3, 32  # works that have a version
 LEAST_BLOCKS = 3
+RARE = 0.5  # of those who have a version, in the ring: what more others have is the lecture's
 LEAST_LENGTH = 5  # runs of tokens, of which winnowing keeps a third; a shorter block is anybody's
-NATS_OF_LENGTH = 0.15  # that a block may say for each of them; so that one in about 80 honest classes has a ring
+NATS_OF_LENGTH = 0.18  # that a block may say for each of them; so that of 80 honest classes none has a ring
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ def ring_nats(population: Population, ties: np.ndarray, a: np.ndarray, b: np.nda
         members = frozenset.intersection(*(versions[number].owners for number in shared))
         if len(members) < FEWEST:
             continue
-        chosen = [versions[number] for number in shared]
+        chosen = [versions[n] for n in shared if len(members) >= RARE * len(versions[n].owners)]
+        if len(chosen) < LEAST_BLOCKS:
+            continue
+        members = frozenset.intersection(*(version.owners for version in chosen))
         surprise = _nats(chosen, len(members), ties, count)
         if surprise >= -math.log(CUTOFF):  # a ring is listed, or it is none
             nats = math.log(max(pairs, 1)) + surprise
