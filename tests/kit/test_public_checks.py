@@ -89,7 +89,7 @@ def run_halves(folder: Path, results: list[Path]) -> None:
         command = [sys.executable, __file__, str(to_do), str(path)]
         running.append(subprocess.Popen(command, cwd=REPOSITORY, env=student_environment()))
     for process in running:
-        assert process.wait(timeout=240) == 0
+        assert process.wait(timeout=900) == 0
 
 
 def run_checks(*options: object, cwd: Path = REPOSITORY, **environment: str) -> tuple[int, str]:

@@ -258,7 +258,10 @@ class Project:
 
 def _take_modules(names: set[str]) -> dict[str, ModuleType]:
     """Take modules, and what lies below them, out of sys.modules."""
-    taken = [name for name in sys.modules if name.partition(".")[0] in names]
+    if names.isdisjoint(sys.modules):
+        return {}
+    below = tuple(f"{name}." for name in names)
+    taken = [name for name in sys.modules if name in names or name.startswith(below)]
     return {name: sys.modules.pop(name) for name in taken}
 
 
