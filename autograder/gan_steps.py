@@ -200,7 +200,7 @@ class Step:
             NotSeen: it isn't there.
         """
         got, right = self.gradient("G"), self.judged_after
-        if close(got, right_gradient_of_G(right)):
+        if got.any() and close(got, right_gradient_of_G(right)):
             return ExplainedG(Half(right, Loss("", 1.0, REAL)), 0.0, 0.0)
         if not np.isfinite(got).all():
             exchanged = Half(right, Loss("exchanged", 1.0, REAL))
@@ -231,6 +231,11 @@ class Step:
                 leak = 1.0
             return ExplainedG(Half(told, loss), leak, factors[-1][0] / self._leftover)
         return None
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether any gradient reaches either player."""
+        return any(f"{player}.0.gradient" in self and self.gradient(player).any() for player in ("D", "G"))
 
     @cached_property
     def judged_after(self) -> Judgement:
