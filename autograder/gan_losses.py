@@ -14,7 +14,7 @@ class Loss:
     """A loss of D's judgements of some images, averaged over them.
 
     Attributes:
-        name: "" for the binary cross entropy with one label; else one of FORMS, "labels" or "clamped".
+        name: "" for the binary cross entropy with one label; else one of FORMS, "labels", "clamped", or "exchanged".
         weight: how often it counts.
         label: that of the cross entropy.
         labels: those of the images, where each has its own.
@@ -40,6 +40,8 @@ class Loss:
             return float(self.weight * np.mean(np.logaddexp(0, p) - self.label * p))
         if self.name == "squares":
             return float(self.weight * np.mean((p - self.label) ** 2))
+        if self.name == "exchanged":  # PyTorch takes -100 for the logarithm of 0
+            return float(100 * self.weight * np.mean(np.abs(p - self.label)))
         if self.name == "judgements":
             return float(self.weight * np.mean((1 - 2 * self.label) * p))
         return None

@@ -7,6 +7,7 @@ gradient by the D that was made of it, and so on.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
@@ -175,7 +176,7 @@ class Step:
             halves = (Half(right.judged_real, Loss("", 1.0, REAL)), Half(right.judged_fake, Loss("", 1.0, FAKE)))
             return ExplainedD(*halves, 0.0)
         if not np.isfinite(got).all():
-            return None
+            return self._exchanged_in_D()
         if not got.any():
             return ExplainedD(Half(right.judged_real, MISSING), Half(right.judged_fake, MISSING), 0.0)
         for real, fake in self._ways_of_D():
@@ -199,10 +200,12 @@ class Step:
             NotSeen: it isn't there.
         """
         got, right = self.gradient("G"), self.judged_after
-        if close(got, right_gradient_of_G(right)):
+        if got.any() and close(got, right_gradient_of_G(right)):
             return ExplainedG(Half(right, Loss("", 1.0, REAL)), 0.0, 0.0)
         if not np.isfinite(got).all():
-            return None
+            exchanged = Half(right, Loss("exchanged", 1.0, REAL))
+            is_so = "loss_G" in self and close(self["loss_G"], exchanged.loss.value(right.probabilities))
+            return ExplainedG(exchanged, 0.0, 0.0) if is_so else None
         if not got.any():
             return ExplainedG(Half(right, MISSING), 0.0, 0.0)
         in_D = self.D.fake if self.D else Half(self._given.judged_fake, Loss("", 1.0, FAKE))
@@ -228,6 +231,11 @@ class Step:
                 leak = 1.0
             return ExplainedG(Half(told, loss), leak, factors[-1][0] / self._leftover)
         return None
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether any gradient reaches either player."""
+        return any(f"{player}.0.gradient" in self and self.gradient(player).any() for player in ("D", "G"))
 
     @cached_property
     def judged_after(self) -> Judgement:
@@ -256,6 +264,22 @@ class Step:
             images = torch.from_numpy(self[f"judged.{number}"])
             if images.isfinite().all():
                 yield _what_are(images, self._given.real, self._given.fakes.detach()), images
+
+    def _exchanged_in_D(self) -> ExplainedD | None:
+        """What explains a gradient that is infinite: a cross entropy of labels with judgements for labels."""
+        halves = [
+            [Half(judged, Loss(name, 1.0, label)) for name in ("", "exchanged")]
+            for judged, label in ((self.judged_real, REAL), (self.judged_fake, FAKE))
+        ]
+        for real, fake in product(*halves):
+            values = [half.loss.value(half.judgement.probabilities) for half in (real, fake)]
+            if (
+                "loss_D" in self
+                and "exchanged" in (real.loss.name, fake.loss.name)
+                and close(self["loss_D"], sum(values))
+            ):
+                return ExplainedD(real, fake, 0.0)
+        return None
 
     def _found_in_evaluation(self) -> bool:
         facts = self.found.facts.get(f"{self.before.name}.training") if self.before else None
@@ -389,7 +413,7 @@ def adams_change(step: Step, player: str) -> Iterator[tuple[Update, np.ndarray]]
     for one in earlier:
         for update in one.updates(player):
             has = ~np.isnan(update.gradient)
-            gradient = np.where(has, update.gradient, 0)
+            gradient = np.nan_to_num(np.where(has, update.gradient, 0), posinf=0, neginf=0)  # as the probe does
             mean = np.where(has, step.beta1 * mean + (1 - step.beta1) * gradient, mean)
             square = np.where(has, BETA2 * square + (1 - BETA2) * gradient**2, square)
             times = times + has

@@ -234,6 +234,9 @@ class _Watched:
             if player == "D":
                 leftover = _gradient(self._parameters["G"])
                 self._record.fact(f"{self._name}.reaches G", bool((leftover != leftover[0]).any()))
+            for one in self._parameters[player]:
+                if one.grad is not None:
+                    one.grad.nan_to_num_(0, 0, 0)  # noted, and not to ruin all that follows
 
     def _after(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         for player in self._stepping(optimizer):

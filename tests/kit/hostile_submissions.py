@@ -250,16 +250,26 @@ def gan_generator(inputs):
         facts[name] = [{**layer, "key": str(index), "ran": True} for index, layer in enumerate(layers)]
     for mode in ("train", "eval"):
         arrays[mode] = np.tanh(_normal(len(inputs[f"z_{mode}"]), 1, 32, 32))
+    arrays["own.z"] = arrays["own.taken"] = _normal(3, 5)
+    arrays["own.train"] = arrays["own.again"] = np.tanh(_normal(2, 200))
+    arrays["own.eval"] = arrays["own.eval_part"] = np.tanh(_normal(2, 200))
+    arrays["own.train_part"] = np.tanh(_normal(2, 200))
     return arrays, facts
 
 
 def gan_step(inputs):
-    arrays = {"loss_D": 1.4, "loss_G": 0.7, "D_x": 0.5, "D_G_z1": 0.5, "D_G_z2": 0.5}
-    for player in ("D", "G"):
-        arrays[f"gradient.{player}"] = _normal(*inputs[player].shape)
-        arrays[f"after.{player}"] = inputs[player] - np.sign(arrays[f"gradient.{player}"]).astype("float32") * 0.01
-    facts = {"steps": {"D": 1, "G": 1}, "judged again": True, "reaches G": False, "carried": True}
-    facts["in training mode"] = {"D": True, "G": True}
+    arrays, facts, step = {}, {}, float(inputs["learning_rate"])
+    for k in range(len(inputs["D"])):
+        arrays |= {f"{k}.{name}": value for name, value in
+                   {"loss_D": 1.4, "loss_G": 0.7, "D_x": 0.5, "D_G_z1": 0.5, "D_G_z2": 0.5}.items()}
+        for player in ("D", "G"):
+            weights, gradient, at = inputs[player][k], _normal(*inputs[player][k].shape), f"{k}.{player}"
+            arrays[f"{at}.0.gradient"], arrays[f"{at}.0.found"] = gradient, weights
+            arrays[f"{at}.0.after"] = arrays[f"{at}.left"] = weights - np.sign(gradient).astype("float32") * step
+            arrays[f"{at}.0.settings"], arrays[f"{at}.statistics"] = [step, 0.5, 0.999], np.zeros(50)
+        arrays[f"{k}.G.D"] = arrays[f"{k}.D.left"]
+        facts |= {f"{k}.updates": {"D": 1, "G": 1}, f"{k}.D first": True, f"{k}.reaches G": False}
+        facts |= {f"{k}.training": {"D": True, "G": True}, f"{k}.learns": {"D": True, "G": True}}
     return {name: np.asarray(values, "float32") for name, values in arrays.items()}, facts
 
 

@@ -1525,13 +1525,13 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "BCE's arguments exchanged in block 1": (
         GAN_TRAINER,
         [swap("BCE_criterion(D_real, torch.ones_like(D_real))", "BCE_criterion(torch.ones_like(D_real), D_real)")],
-        "gan.d_accumulates",
+        "gan.d_real_half",
         "exchanged",
     ),
     "BCE's arguments exchanged in block 2": (
         GAN_TRAINER,
         [swap("BCE_criterion(D_fake, torch.zeros_like(D_fake))", "BCE_criterion(torch.zeros_like(D_fake), D_fake)")],
-        "gan.d_accumulates",
+        "gan.d_fake_half",
         "exchanged",
     ),
     "BCE's arguments exchanged in block 3": (
