@@ -9,14 +9,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+from autograder import limited
 from autograder.archives import MB, ArchiveError, Spent, copy_folder, unpack
 from autograder.course import IntakeLimits
 from autograder.layout import Layout, names_in_short, read_layout, why_no_code
+from autograder.limited import LimitError, Limits
 from autograder.names import folder_name
 from autograder.nested import open_zips_in
 from autograder.overlay import overlay
 from autograder.progress import Progress
-from autograder.sources import HandIn, Source, find_hand_ins, lone_hand_in
+from autograder.sources import HandIn, find_hand_ins, lone_hand_in
 from autograder.summaries import FILE_BYTES, SummaryError, is_same_summary, make_summary
 from code_analyze.summary import visible
 from coursekit.analysis import SUMMARY, Analysis
@@ -25,6 +27,7 @@ from coursekit.requirements import OPTIONAL_PROJECTS
 from coursekit.staging import CODES
 
 _UNPACKED = "unpacked"
+_UNPACKING_CPU_S = 60  # of the largest that is taken some five are needed
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SCAFFOLD = ".scaffold"  # no student's folder begins with a dot
 
@@ -180,10 +183,16 @@ def _opened(
     remarks: list[str],
 ) -> Submission:
     """Unpack one hand-in, look at it, and make what is graded."""
-    room, codes, spent = folder / _UNPACKED, folder / CODES, Spent()
+    room, codes = folder / _UNPACKED, folder / CODES
     handed_in = room / "hand-in"
-    _unpack(hand_in.source, handed_in, limits, spent)
-    if opened := open_zips_in(handed_in, room, limits, spent):
+    within = Limits(cpu_s=_UNPACKING_CPU_S, file_mb=limits.max_unpacked_mb)
+    try:
+        opened = limited.call(
+            _unpack, hand_in.source.path.absolute(), handed_in.absolute(), room.absolute(), limits, limits=within
+        )
+    except LimitError as error:
+        raise ArchiveError(f"it could not be unpacked: {error}") from error
+    if opened:
         remarks.append(f"the code lies in a zip in the zip, which was opened: {names_in_short(opened)}")
     layout = read_layout(handed_in)
     if layout.codes is None:
@@ -221,11 +230,14 @@ def _opened(
     )
 
 
-def _unpack(source: Source, target: Path, limits: IntakeLimits, spent: Spent) -> None:
-    if source.path.is_dir() and not source.path.is_symlink():
-        copy_folder(source.path, target, limits, spent)
+def _unpack(source: Path, target: Path, room: Path, limits: IntakeLimits) -> list[str]:
+    """Unpack a hand-in, and a zip in it where the code lies in that; returns the names of such zips."""
+    spent = Spent()
+    if source.is_dir() and not source.is_symlink():
+        copy_folder(source, target, limits, spent)
     else:
-        unpack(source.path, target, limits, spent)
+        unpack(source, target, limits, spent)
+    return open_zips_in(target, room, limits, spent)
 
 
 def _summary_state(layout: Layout, analysis: Analysis | None) -> Literal["same", "different", "missing", "unknown"]:

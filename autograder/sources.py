@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from autograder import limited
 from autograder.archives import newest_time
 from autograder.course import IntakeLimits
+from autograder.limited import LimitError
 from autograder.names import ARCHIVE_SUFFIXES, Name, read_name
 from autograder.platforms import is_leftover, is_metadata, read_submitters
 from code_analyze.summary import visible
@@ -153,10 +155,17 @@ def _with_files_beside(sources: list[Source]) -> list[Source]:
     return [replace(source, beside=(*source.beside, *lone)) for source in whole]
 
 
+def _newest_time(archive: Path, limits: IntakeLimits) -> datetime | None:
+    try:
+        return limited.call(newest_time, archive.absolute(), limits)
+    except LimitError:
+        return None
+
+
 def _ages(sources: list[Source], limits: IntakeLimits) -> dict[Path, tuple]:
     """What each hand-in's age is told by: what one of them lacks says nothing about any."""
     attempts = [source.name.attempt for source in sources]
-    times = [None if _is_folder(source.path) else newest_time(source.path, limits) for source in sources]
+    times = [None if _is_folder(source.path) else _newest_time(source.path, limits) for source in sources]
     if None in attempts:
         attempts = [0] * len(sources)
     if None in times:
