@@ -80,7 +80,9 @@ class Judge:
 
     def _verdicts(self, found: Mapping[str, Findings]) -> Iterator[tuple[str, str]]:
         """Give the id of each check, and "" where it passed, or what is wrong."""
-        fixtures = {"inputs": self._inputs, "remark": lambda text: None}
+        failed: list[str] = []
+        fixtures = {"inputs": self._inputs, "remark": lambda text: None, "failed_before": failed}
+        fixtures["graded"] = found, self._reference
         if "gan_step" in found:
             fixtures["steps"] = cache(lambda: steps_seen(found["gan_step"], self._inputs))
         for declared, function, parameters in self._checks:
@@ -89,11 +91,14 @@ class Judge:
             try:
                 function(**wanted, **parameters)
             except (Wrong, Waits, NotLookedAt) as wrong:
-                yield declared.points.format(**parameters), f"{type(wrong).__name__}: {wrong}"
+                said = f"{type(wrong).__name__}: {wrong}"
             except NotSeen as unseen:
-                yield declared.points.format(**parameters), f"not seen: {unseen.failure or unseen}"
+                said = f"not seen: {unseen.failure or unseen}"
             else:
-                yield declared.points.format(**parameters), ""
+                said = ""
+            points_id = declared.points.format(**parameters)
+            failed += [points_id] if said else []
+            yield points_id, said
 
 
 def checks_of(project: str) -> Iterator[tuple[Check, Callable, dict[str, object]]]:
