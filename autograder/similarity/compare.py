@@ -54,7 +54,7 @@ _STEEPER = 2  # than the class's median, where a ring ends
 _FEW = 4  # blocks that may be the same in an otherwise own work
 _CHOICE = 2  # nats: the price of choosing them
 _RANKED, _LEAST_RANKED = 20_000, 10  # pairs by which dependence is measured
-_HABITS = 0.3  # a correlation that any two blocks of one student may have
+_HABITS = 0.5  # a correlation that two blocks of one student may have without being one pattern
 _NEWS = 0.5  # how much of what is usual is taken off, of each of the two
 
 
