@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from autograder.probe.kept import what_is_kept
-from autograder.probe.layers import ALL_KINDS, Watch, carry, note_layers, watch
+from autograder.probe.layers import ALL_KINDS, Watch, carry, note_layers, sizes_of, watch
 from autograder.probe.players import WIDE, Judge, Painter, widened
 from autograder.probe.project import Project
 from autograder.probe.record import Record, number, several, tensor
@@ -82,6 +82,9 @@ def _note_own(project: Project, record: Record, sizes: Sequence[int]) -> bool:
             found[mode] = model(images.clone()).flatten(1)[:2, :NUM_PIXELS]
         for mode, images in found.items():
             record.array(f"own.{mode}", images)
+        sizes = sizes_of(model)
+        has_own = [sizes.get(layer.key) == layer.weight.numel() for layer in layers if layer.weight is not None]
+        record.fact("own.weights", all(has_own))
         record.array("own.z", z[:, :5, 0, 0])
         record.array("own.taken", layers[0].taken.flatten(1)[:, :5])
         has_run = True

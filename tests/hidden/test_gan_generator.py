@@ -158,13 +158,15 @@ def train_numbers(submission, reference, inputs):
         fail("the first layer takes the same whatever z is")
     wait_for_any_row(submission)
     same(submission["own.taken"], submission["own.z"], "what the first layer takes, against z,")
+    if not submission.fact("own.weights"):
+        fail("a layer's weights are computed from others, as by a spectral norm: each is to have weights of its own")
     if not has_something_else(submission) and differs_by_itself(submission):
         fail("the images of the same z differ from call to call, as with dropout or noise")
     first, part = submission["own.train"], submission["own.train_part"]
     if has_norms and first.shape == part.shape and close(first, part):
         fail("in training mode batch normalisation does not take the batch's own statistics, as if it were evaluated")
     if is_right_otherwise(submission, inputs):
-        carried(submission)
+        submission.fact("carried")
         same(submission["train"], reference["train"], "the images in training mode")
 
 
@@ -176,7 +178,7 @@ def train_numbers(submission, reference, inputs):
 def eval_numbers(submission, reference, inputs):
     norms = [norm for index in range(NUM_ROWS) for norm in usual_generator(submission).norms(index)]
     wait_for_any_row(submission)
-    if not close(submission["own.taken"], submission["own.z"]):
+    if not close(submission["own.taken"], submission["own.z"]) or not submission.fact("own.weights"):
         raise Waits("gan.train_numbers")
     keeps_statistics = all(norm["keeps statistics"] for norm in norms)
     if keeps_statistics and not close(submission["own.eval"], submission["own.eval_part"]):
@@ -223,11 +225,3 @@ def is_right_otherwise(submission, inputs) -> bool:
     except (Wrong, Waits, NotSeen, NotLookedAt):
         return False
     return True
-
-
-def carried(submission) -> None:
-    """Fail if weights can't be put into a network of which all else is right."""
-    failure = submission.failures.get("carry")
-    if failure is not None and failure.type == "NotCarried":
-        fail(f"{failure.message}: each layer is to have weights of its own, computed from no others")
-    submission.fact("carried")

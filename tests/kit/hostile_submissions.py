@@ -250,6 +250,7 @@ def gan_generator(inputs):
         facts[name] = [{**layer, "key": str(index), "ran": True} for index, layer in enumerate(layers)]
     for mode in ("train", "eval"):
         arrays[mode] = np.tanh(_normal(len(inputs[f"z_{mode}"]), 1, 32, 32))
+    facts["own.weights"] = True
     arrays["own.z"] = arrays["own.taken"] = _normal(3, 5)
     arrays["own.train"] = arrays["own.again"] = np.tanh(_normal(2, 200))
     arrays["own.eval"] = arrays["own.eval_part"] = np.tanh(_normal(2, 200))
