@@ -3,12 +3,11 @@
 import json
 import subprocess
 import sys
-from concurrent.futures import Executor
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
-from autograder import cluster as clusters
 from autograder.cluster import Scheduler, cluster
 from coursekit.errors import CourseError
 
@@ -51,23 +50,44 @@ def test_certificates_are_for_tls_and_must_be_there(tmp_path):
         Scheduler("tls://127.0.0.1:1", key=tmp_path / "key.pem").check()
 
 
-def test_tls_without_certificates_is_one_line(monkeypatch):
-    monkeypatch.setattr(clusters, "CONNECT_S", 3)
-    refusal = pytest.raises(CourseError, match="--tls-ca, --tls-cert and --tls-key")
-    with refusal as refused, cluster(Scheduler("tls://127.0.0.1:9")):
-        pass
-    assert "\n" not in str(refused.value)
+def run_apart(script: str, *arguments: object) -> str:
+    """Run Python in a process of its own, since Dask leaves threads behind; returns what it prints."""
+    script = "import sys\nfrom autograder import cluster as clusters\nfrom autograder.cluster import *\n" + script
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_a_cluster_without_workers_is_one_line(monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(clusters, "CONNECT_S", 1)
-    with (
-        distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=None) as local,
-        pytest.raises(CourseError, match="it has no workers; start some"),
-        cluster(Scheduler(local.scheduler_address)),
-    ):
+def test_tls_without_certificates_is_one_line():
+    said = run_apart(
+        """
+clusters.CONNECT_S = 3
+try:
+    with cluster(Scheduler("tls://127.0.0.1:9")):
         pass
+except CourseError as error:
+    print(error)
+"""
+    )
+    assert "--tls-ca, --tls-cert and --tls-key" in said and said.count("\n") == 1
+
+
+def test_a_cluster_without_workers_is_one_line():
+    pytest.importorskip("distributed")
+    said = run_apart(
+        """
+import distributed
+clusters.CONNECT_S = 1
+with distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=None) as local:
+    try:
+        with cluster(Scheduler(local.scheduler_address)):
+            pass
+    except CourseError as error:
+        print(error)
+"""
+    )
+    assert "it has no workers; start some" in said and said.count("\n") == 1
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
@@ -82,25 +102,35 @@ def certificates(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_takes_only_who_has_its_certificate(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    cert, key = certificates(tmp_path)
+def test_a_cluster_that_takes_only_who_has_its_certificate(tmp_path):
+    pytest.importorskip("distributed")
     (tmp_path / "other").mkdir()
-    other_cert, other_key = certificates(tmp_path / "other")
-    names = [f"tls_{role}_{what}" for role in ("client", "scheduler", "worker") for what in ("cert", "key")]
-    files = {name: str(cert if name.endswith("cert") else key) for name in names}
-    security = distributed.Security(tls_ca_file=str(cert), require_encryption=True, **files)
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tls", security=security, dashboard_address=None
-    ) as local:
-        address = local.scheduler_address
-        assert address.startswith("tls://")
-        with cluster(Scheduler(address, ca=cert, cert=cert, key=key)) as executor:
-            assert isinstance(executor, Executor) and executor.submit(sum, [1, 2]).result(30) == 3
-        monkeypatch.setattr(clusters, "CONNECT_S", 5)
-        refusal = pytest.raises(CourseError, match="no Dask scheduler answers there that takes these certificates")
-        with refusal, cluster(Scheduler(address, ca=other_cert, cert=other_cert, key=other_key)):
+    said = run_apart(
+        """
+import distributed
+cert, key, other_cert, other_key = map(Path, sys.argv[1:])
+names = [f"tls_{role}_{what}" for role in ("client", "scheduler", "worker") for what in ("cert", "key")]
+files = {name: str(cert if name.endswith("cert") else key) for name in names}
+security = distributed.Security(tls_ca_file=str(cert), require_encryption=True, **files)
+with distributed.LocalCluster(
+    n_workers=1, threads_per_worker=1, processes=False, protocol="tls", security=security, dashboard_address=None
+) as local:
+    address = local.scheduler_address
+    print(address.partition(":")[0])
+    with cluster(Scheduler(address, ca=cert, cert=cert, key=key)) as executor:
+        print(executor.submit(sum, [1, 2]).result(30))
+    clusters.CONNECT_S = 5
+    try:
+        with cluster(Scheduler(address, ca=other_cert, cert=other_cert, key=other_key)):
             pass
+    except CourseError as error:
+        print(error)
+""",
+        *certificates(tmp_path),
+        *certificates(tmp_path / "other"),
+    )
+    kind, total, refusal = said.splitlines()
+    assert (kind, total) == ("tls", "3") and "no Dask scheduler answers there that takes these certificates" in refusal
 
 
 def test_the_command_refuses_in_one_line(tmp_path):
