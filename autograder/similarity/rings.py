@@ -22,7 +22,7 @@ FEWEST, MOST_OWNERS = 3, 32  # works that have a version
 LEAST_BLOCKS = 3
 RARE = 0.5  # of those who have a version, in the ring: what more others have is the lecture's
 LEAST_LENGTH = 5  # runs of tokens, of which winnowing keeps a third; a shorter block is anybody's
-NATS_OF_LENGTH = 0.18  # that a block may say for each of them; so that of 80 honest classes none has a ring
+NATS_OF_LENGTH = 0.15  # that a block may say for each of them; so that of 80 honest classes hardly one has a ring
 
 
 @dataclass(frozen=True)
