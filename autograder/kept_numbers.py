@@ -63,14 +63,18 @@ def what_is_too_much(kept: Mapping[str, int], layers: Iterable[Mapping], project
     return ""
 
 
-def what_is_too_much_in(state: Mapping[str, np.ndarray], project: str) -> str:
+def count_numbers(state: Mapping[str, np.ndarray]) -> int:
+    """Count the numbers of four bytes that a model's state, name -> array, comes to, the letters of its names too."""
+    return sum(values.nbytes // NUMBER_BYTES + len(name) for name, values in state.items())
+
+
+def what_is_too_much_in(count: int, project: str) -> str:
     """Say that a trained model's state could hold images, a clause; "" where it can't.
 
     Args:
-        state: name -> float32 or float64.
+        count: of its numbers, as `count_numbers` gives it.
         project: "VAE" or "GAN".
     """
-    count = sum(values.nbytes // NUMBER_BYTES + len(name) for name, values in state.items())
     most = MOST_OF_ALL * table_numbers(project) + SLACK
     if count <= most:
         return ""

@@ -128,7 +128,8 @@ class Store:
                 if leftover.exists():
                     shutil.rmtree(leftover)
             left = evidence.size_of(self.evidence / REFERENCE)
-            evidence.keep(unfinished, runs, None if name == REFERENCE else _TIMES_THE_REFERENCE * left)
+            most = _TIMES_THE_REFERENCE * left if left and name != REFERENCE else None
+            evidence.keep(unfinished, runs, most)
             said = {"key": self._full(key), "date": date.today().isoformat(), "facts": facts}
             with create(unfinished / _KEY, private=True) as file:
                 file.write(json.dumps(said).encode())

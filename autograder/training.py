@@ -72,7 +72,7 @@ def train(codes: Mapping[str, bytes], project: str, seed: int, course: Course, u
         try:
             _refuse(what_is_too_much_code(own))
             weights = _train(project, seed, folder, images, course, unsafe)
-            _refuse(what_is_too_much_in(weights, project))
+            _refuse(what_is_too_much_in(weights.count, project))
             samples = _sample(project, seed, folder, weights, (count, *images.train.shape[1:]), course.limits, unsafe)
         except Stopped as stopped:
             return Trained(seed, stopped.reason, None, stopped.diverged)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograder.evidence import read_failure
+from autograder.kept_numbers import count_numbers
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_arrays, read_json
 from coursekit.errors import DIVERGED
 
@@ -36,10 +37,12 @@ class Weights:
     Attributes:
         names: of its arrays.
         arrays: an .npz file of them, called 0, 1, 2, ... as any name could be one of np.savez's own.
+        count: of the numbers that they come to (see `autograder.kept_numbers.count_numbers`).
     """
 
     names: Sequence[str]
     arrays: bytes
+    count: int
 
 
 def read_weights(files: Mapping[str, bytes], max_bytes: int) -> Weights:
@@ -69,7 +72,8 @@ def read_weights(files: Mapping[str, bytes], max_bytes: int) -> Weights:
         raise Stopped(f"its trained weights have NaN or infinity in them: {DIVERGED}", diverged=True)
     stream = io.BytesIO()
     np.savez(stream, **{number: arrays[number] for number in numbers})
-    return Weights(names, stream.getvalue())
+    count = count_numbers({name: arrays[number] for name, number in zip(names, numbers, strict=True)})
+    return Weights(names, stream.getvalue(), count)
 
 
 def read_images(files: Mapping[str, bytes], shape: tuple[int, ...], max_bytes: int) -> np.ndarray:

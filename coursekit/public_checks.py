@@ -103,7 +103,8 @@ def _read(results: Path) -> Outcome:
 
 def _sentence(message: str) -> str:
     lines = [line.strip() for line in message.split("\n") if line.strip()] or ["no message"]
-    said = " ".join(lines[:2])  # a sentence, and where there is more to say a second one
+    # A sentence, and where there is more to say a second one; pytest's own words about an assertion say nothing.
+    said = " ".join([lines[0], *(line for line in lines[1:2] if not line.startswith("assert "))])
     return textwrap.shorten(_BEFORE_MESSAGE.sub("", said, count=1), SENTENCE_LENGTH, placeholder=" …")
 
 

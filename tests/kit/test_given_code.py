@@ -9,7 +9,7 @@ from autograder.scaffold import build_scaffold
 
 GIVEN = build_scaffold(REFERENCE)
 RIGHT = read_codes(REFERENCE)
-IMPORTS = "import torch\nfrom torch import nn\n"
+IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 FUNCTION = "def widths():\n    return 16, 32, 32, 16\n\n\n"
 VAE_CLASS, TRAINER_CLASS = "class VAE(nn.Module):\n", "class Trainer:\n"
 
@@ -44,10 +44,10 @@ OWN_FILE = f'"""Layers."""\n\nimport torch.nn as nn\n\nWIDTHS = (16, 32)\n\n\n{L
 
 ADDITIONS = {
     "as handed out and filled in": changed(VAE_MODEL, block(4, "images = self.decoder(z.float())")),
-    "an import": changed(GAN_MODEL, swap("from torch import nn\n", IMPORTS)),
+    "an import": changed(GAN_MODEL, swap(IMPORTS, f"{IMPORTS}import math\n")),
     "an import, together with one that is given": changed(GAN_MODEL, swap("import nn\n", "import Tensor, nn\n")),
     "the given imports in another order, and spelling": changed(
-        VAE_MODEL, swap(IMPORTS, "import torch.nn as nn\nimport math, torch\n")
+        VAE_MODEL, swap(IMPORTS, "import torch.nn as nn\nimport math, torch\nfrom torch.nn import functional as F\n")
     ),
     "a function": changed(VAE_MODEL, swap(VAE_CLASS, FUNCTION + VAE_CLASS)),
     "a function behind the class": changed(VAE_TRAINER, lambda text: f"{text}\n\n{FUNCTION}".rstrip() + "\n"),

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +52,7 @@ class FakeClass:
             assert self.judged.wait(30), "the others are not judged before what hangs is over"
         return probed
 
-    def judge(self, store: object, rows: Sequence, course: Course, jobs: int) -> None:
+    def judge(self, store: object, rows: Iterable, judges: object) -> None:
         names = [row.submission.student for row in rows if not row.fault]
         self.noted += [f"judged {name}" for name in names]
         self.judged.set()
@@ -86,7 +86,7 @@ def made(tmp_path, monkeypatch) -> FakeClass:
     monkeypatch.setattr(workers, "workers", in_threads)
     monkeypatch.setattr(workers, "probe", fake.probe)
     monkeypatch.setattr(grading, "take_in", take_in)
-    monkeypatch.setattr(grading, "_judge_reference", lambda store, course: fake.noted.append("judged the reference"))
+    monkeypatch.setattr(grading, "_judge_reference", lambda *_: fake.noted.append("judged the reference"))
     monkeypatch.setattr(grading, "_judge", fake.judge)
     monkeypatch.setattr(environment, "seen", lambda: {"Python": "3"})
     return fake

@@ -19,7 +19,7 @@ from autograder.probing import UnsafeProber, inputs_by_probe, read_codes
 PROJECTS = ("VAE", "GAN")
 
 
-def pretend(evidence: Path, name: str, projects: tuple, points: dict) -> list[Verdict]:
+def pretend(evidence: Path, name: str, projects: tuple) -> list[Verdict]:
     """In the place of judging: what the name says. The id is the process's number, the message what it was given."""
     if name == "endless":
         while True:
@@ -30,7 +30,7 @@ def pretend(evidence: Path, name: str, projects: tuple, points: dict) -> list[Ve
         return [np.ones(1 << 30, np.uint8)]
     if name == "failed":
         raise JudgeError("pytest ended")
-    return [Verdict(str(os.getpid()), str(evidence), True, 1.0, f"{projects} {points}")]
+    return [Verdict(str(os.getpid()), str(evidence), True, False, str(projects))]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def pretended(monkeypatch):
 def test_who_ends_a_judge_is_known_and_not_judged_again(pretended):
     names = ["a", "endless", "b", "killed", "c", "large", "d", "failed", "e"]
     with Judges(1) as made:
-        futures = {name: made.submit(Path("evidence"), name, ["VAE"], {"x": 1.0}) for name in names}
+        futures = {name: made.submit(Path("evidence"), name, ["VAE"]) for name in names}
         errors = {name: futures[name].exception() for name in names}
         found = {name: futures[name].result() for name in "abcde"}
     assert {name: str(error) for name, error in errors.items() if error} == {
@@ -53,7 +53,7 @@ def test_who_ends_a_judge_is_known_and_not_judged_again(pretended):
     }
     assert isinstance(errors["failed"], JudgeError) and isinstance(errors["killed"], LimitError)
     assert found["a"][0].title == str(Path("evidence").absolute())
-    assert found["a"][0].message == "('VAE',) {'x': 1.0}"
+    assert found["a"][0].message == "('VAE',)"
     # Two processes were ended, and the others kept.
     assert len({verdicts[0].id for verdicts in found.values()}) == 3
 
@@ -61,7 +61,7 @@ def test_who_ends_a_judge_is_known_and_not_judged_again(pretended):
 def test_leaving_ends_what_still_runs(pretended, monkeypatch):
     monkeypatch.setattr(judges, "LIMITS", Limits(cpu_s=1000))
     with Judges(1) as made:
-        running, waiting = (made.submit(Path("evidence"), "endless", [], {}) for _ in range(2))
+        running, waiting = (made.submit(Path("evidence"), "endless", []) for _ in range(2))
         while not running.running():
             pass
     assert isinstance(running.exception(), LimitError)
@@ -117,12 +117,11 @@ FORGED = {
 
 @pytest.mark.slow
 def test_forged_evidence_costs_what_was_forged_and_no_time(seen):
-    points = dict(read_course(REPOSITORY / COURSE_FILE).points)
     for name, (probe, change, _) in FORGED.items():
         forge(seen, name, probe, change)
     forge(seen, "quotes", "vae_losses", quotes)
     with Judges(1) as made:
-        futures = {name: made.submit(seen, name, PROJECTS, points) for name in ("reference", *FORGED, "quotes")}
+        futures = {name: made.submit(seen, name, PROJECTS) for name in ("reference", *FORGED, "quotes")}
         verdicts = {name: future.result() for name, future in futures.items()}
     assert all(one.passed for one in verdicts["reference"])
     for name in (*FORGED, "quotes"):

@@ -574,7 +574,7 @@ def test_failing_checks_are_warned_about_and_the_zip_is_made(course, hand_in):
     done = hand_in()
     assert done.status == 0
     assert "0 passed, 2 failed, 1 skipped" in done.out
-    assert "warning: test_kl_is_averaged: your KL is summed over the batch:\n" in done.err
+    assert "warning: test_kl_is_averaged: your KL is summed over the batch: more about it\n" in done.err
     assert "warning: test_kl_is_half: the half is missing\n" in done.err
     assert "passing them all is not the grade" in done.out
     # They leave nothing behind.
