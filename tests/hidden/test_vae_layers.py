@@ -244,6 +244,20 @@ def decoder_is_as_asked(graded) -> bool:
     return network.is_as_asked() and not is_special(findings)
 
 
+def must_be_there(graded, *halves: int) -> None:
+    """Wait unless a layer of the encoder, or of the decoder, was seen to compute what the table asks.
+
+    What follows from the student's own numbers alone, anybody can write down; what layers with drawn weights give, not.
+    """
+    try:
+        networks = vae_networks(graded[0]["vae_layers"], 0, *VAE_DEFAULTS)
+    except NotSeen:
+        networks = ()
+    for half in halves:
+        if not networks or not any(map(networks[half].is_right, range(len(networks[half].rows)))):
+            raise Waits(f"{PREFIX[half]}_1")
+
+
 def is_special(findings) -> bool:
     """Whether the network can't be compared with the same weights: some are shared, or latent_dim is ignored."""
     encoder, decoder = vae_networks(findings, 0, *VAE_DEFAULTS)

@@ -171,6 +171,8 @@ def recon_finite(submission, inputs):
                 f"float32 too, with a guard of up to {LARGEST_GUARD:g}"
             )
     if not holds(recon_closed_form, submission, inputs):
+        if not holds(recon_average, submission, inputs) or not is_derivative(submission, inputs, "recon", "recon"):
+            raise Waits("vae.recon_closed_form")
         return  # without logarithms there is no guard
     least = -math.log(LARGEST_GUARD) - 0.01  # a pixel; 1 - 1e-5 is not exact in float32
     if of_one_pixel(submission, inputs) < least:

@@ -147,6 +147,7 @@ def reconstruction(submission, graded):
         if f"{mode}.decoded" not in submission:
             failures = [submission.failures.get(f"{mode}.{branch}") for branch in "xz"]
             raise NotSeen("decoded", next(filter(None, failures), submission.failure("decoded")))
+        layers.must_be_there(graded, layers.ENCODER)
         at = "" if mode == "train" else "in evaluation mode "
         mu, z = submission[f"{mode}.mu"], submission[f"{mode}.decoded"]
         mistake(z, mu, f"{at}forward(x) decodes μ itself: decode a z drawn by reparameterize")
@@ -214,6 +215,7 @@ def judge_own_noise(submission, mode: str, at: str) -> None:
 def generation(submission, inputs, graded):
     for mode in MODES:
         taken = submission[f"{mode}.z_taken"]
+        layers.must_be_there(graded, layers.DECODER)
         z = inputs["vae_forward.z"].astype(float)[:, : taken.shape[-1]]
         if taken.shape == z.shape:
             mistake(taken, z * 0, "forward(z=z) decodes zeros, whatever z it is given")
@@ -261,6 +263,7 @@ def encoder_numbers(submission, reference, graded):
         # Its rows say what is wrong. What is left: that both modes give the same.
         for name in ("mu", "log_sigma"):
             trained, evaluated = (submission[f"{mode}.{name}"] for mode in MODES)
+            layers.must_be_there(graded, layers.ENCODER)
             if not layers.depends_on_the_mode(graded[0]["vae_layers"]):
                 same(evaluated, trained, f"{name} in evaluation mode, against the one in training mode,")
         return
@@ -277,9 +280,10 @@ def encoder_numbers(submission, reference, graded):
 )
 @layers.waits_for_rows
 def decoder_numbers(submission, reference, graded, inputs):
-    if not layers.decoder_is_as_asked(graded) or not holds(generation, submission, inputs, graded):
-        submission["train.images"], submission["eval.images"]  # its rows say what is wrong with them
-        return
+    if not holds(generation, submission, inputs, graded):
+        raise Waits("vae.generation")
+    if not layers.decoder_is_as_asked(graded):
+        return  # its rows say what is wrong with the images
     submission.fact("carry.decoder")
     for mode in MODES:
         same(submission[f"{mode}.images"], reference[f"{mode}.images"], f"the images in {IN_WORDS[mode]} mode")

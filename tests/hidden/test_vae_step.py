@@ -11,6 +11,8 @@ from autograder.evidence import NotSeen
 from autograder.vae_gradients import right_gradients
 from coursekit.errors import is_about_probabilities
 
+from . import test_vae_layers as layers
+
 # Rounding may turn one ReLU of the hundred thousand, as it does with one batch in twenty; that made up to 0.011 of the
 # largest gradient. A guard of 1e-5 makes less.
 ROUNDED = 0.05
@@ -32,6 +34,7 @@ def training_step(submission, inputs, graded, failed_before):
     """What the losses and the layers are, right or wrong, is for other checks to judge."""
     if "flow.automatic" in submission:
         judge_flow(submission)
+    layers.must_be_there(graded, layers.ENCODER, layers.DECODER)
     sizes = inputs["vae_step.batches"].tolist()
     for step, size in enumerate(sizes, 1):
         with explained(submission, step, graded, failed_before):
@@ -76,6 +79,8 @@ def judge_flow(submission) -> None:
     size = np.maximum(np.abs(automatic), np.abs(numeric))
     floor = (1e-6 if within == PRECISE else 0.1) * size.max()
     differs = np.abs(automatic - numeric) > within * size + floor
+    if not numeric.any():
+        fail("what forward(x) returns does not depend on any weight")
     if not differs.any():
         return
     recon, mu, log_sigma = range(3)
