@@ -106,6 +106,7 @@ def student_environment() -> dict[str, str]:
     return kept | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
+@pytest.mark.slow  # all of them: two minutes
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistake_is_named_in_one_sentence(checked, name):
     result, (_, _, says) = checked[name], MISTAKES[name]
@@ -118,6 +119,7 @@ def test_mistake_is_named_in_one_sentence(checked, name):
     assert not TRACEBACK.search(result["output"]), result["output"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_right_solution_passes_however_it_is_written(checked, name):
     result = checked[name]
