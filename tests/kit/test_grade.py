@@ -317,7 +317,8 @@ def test_two_runs_into_one_folder_are_kept_apart(tmp_path):
 @pytest.mark.parametrize(
     "options, said",
     [
-        (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers there"),
+        # Half a minute is how long Dask is given to answer.
+        pytest.param(["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers there", marks=pytest.mark.slow),
         (["--jobs", "0"], "0 is not a positive number"),
         (["--course", "no.toml"], "no.toml: can't be read"),
         (["--jobs", "1", "--scheduler", "x"], "not allowed with"),
