@@ -244,6 +244,17 @@ def decoder_is_as_asked(graded) -> bool:
     return network.is_as_asked() and not is_special(findings)
 
 
+def decoder_is_random(graded) -> bool:
+    """Whether the decoder gives something else each time: by dropout, a random choice, or what is not known."""
+    try:
+        network = vae_networks(graded[0]["vae_layers"], 0, *VAE_DEFAULTS)[DECODER]
+    except NotSeen:
+        return True
+    return any(
+        words is None or words == SOMETHING_ELSE or "dropout" in words or "random" in words for words in network.behind
+    )
+
+
 def must_be_there(graded, *halves: int) -> None:
     """Wait unless a layer of the encoder, or of the decoder, was seen to compute what the table asks.
 

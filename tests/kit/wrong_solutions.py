@@ -401,7 +401,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
     "images without channels": (
         VAE_MODEL,
         [swap("images = self.decoder(z)", "images = self.decoder(z).squeeze(1)")],
-        "vae.dec_6",
+        "vae.generation",
         "should have shape",
     ),
     "an exception in block 3": (
@@ -1208,7 +1208,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_TRAINER,
         [swap("        D_x = D_real.detach().mean()\n", "")],
         "gan.one_step_each",
-        "'D_x' is not defined",
+        "block 1 of GAN/trainer.py does not set D_x",
     ),
     "block 3 is not filled in": (
         GAN_TRAINER,
@@ -1696,7 +1696,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_TRAINER,
         [swap("        return loss_D_real + loss_D_fake, loss_G, D_x, D_G_z1, D_G_z2\n", "")],
         "gan.loss_D",
-        "should return 5 things",
+        "a `return` is missing",
     ),
     "D's judgements clamped": (
         GAN_TRAINER,

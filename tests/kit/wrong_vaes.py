@@ -131,7 +131,7 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_MODEL,
         z("z = mu + torch.exp(log_sigma.clamp(-2, 2)) * torch.randn_like(mu)"),
         "vae.z_distribution",
-        "σ is clamped: values below 0.13",
+        "σ is clamped: values below 0.14",
     ),
     "log sigma is clamped far out": (
         VAE_MODEL,
