@@ -77,7 +77,7 @@ def seen(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("evidence")
     inputs = inputs_by_probe(5)
     evidence.keep_inputs(folder, inputs)
-    with UnsafeProber(read_course(REPOSITORY / COURSE_FILE).limits) as prober:
+    with UnsafeProber(read_course(REPOSITORY / COURSE_FILE).limits, own_code=True) as prober:
         runs = prober.run(read_codes(REFERENCE), evidence.ALL_PROBES, inputs)
     evidence.keep(folder / evidence.REFERENCE, runs)
     return folder

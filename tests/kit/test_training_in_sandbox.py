@@ -234,7 +234,7 @@ def test_divergence_is_what_the_kit_saw_and_no_words_of_a_student_s(statements, 
     ("statements", "reason"),
     [
         ("return z.new_zeros(len(z), 1, 28, 28)", "VAE.forward(z=z) returns should have shape (250, 1, 32, 32)"),
-        ("return None", "VAE.forward(z=z) returns should be a tensor"),
+        ("return None", "VAE.forward(z=z) returns is None"),
         ("return z.new_full((len(z), 1, 32, 32), float('nan'))", "the generated images contain NaN or infinity"),
         ("import os; os._exit(0)", "it left no results"),
         ("while True: pass", "it took more than 12 s of computing time"),
