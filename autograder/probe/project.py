@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from autograder.probe.record import WrongAnswer
+from coursekit.errors import CourseError, explain_cuda
 from coursekit.text import shortened
 
 MESSAGE_LENGTH = 300  # characters
@@ -106,6 +107,8 @@ class Project:
             for file, encoding in self._wide_files():
                 said["message"] = f"the file is in {encoding}, which Python can't read: save it as UTF-8"
                 frames.append((str(file), 1))
+        if gpu := explain_cuda(error):
+            said |= {"type": CourseError.__name__, "message": gpu}
         own = [(Path(file), line) for file, line in frames if Path(file).is_relative_to(self.folder)]
         if own:
             file, line = own[-1]
