@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from autograder import limited
 from autograder.sandbox.evidence import ArraySpec, EvidenceError, read_any_arrays, read_json
 from coursekit.files import PRIVATE_FOLDER, create, make_folder, write_atomically
 from coursekit.text import shortened
@@ -205,16 +204,6 @@ def load_inputs(folder: Path) -> dict[str, np.ndarray]:
 def load(folder: Path, probes: Iterable[str] = ALL_PROBES) -> Evidence:
     """Read evidence that was kept; what is not there, or can't be believed, is a failure of its probe."""
     return Evidence(folder, {probe: _read(folder / probe, probe) for probe in probes if (folder / probe).is_dir()})
-
-
-def load_apart(folder: Path, probes: Iterable[str] = ALL_PROBES) -> Evidence:
-    """Read evidence as `load` does, in a process with limits; beyond them, it is a failure of each of the probes."""
-    probes = tuple(probes)
-    try:
-        return limited.call(load, folder.absolute(), probes)
-    except limited.LimitError as error:
-        failure = Failure("Ended", f"its results could not be read: {error}")
-        return Evidence(folder, {probe: Findings(probe, failures={"ended": failure}) for probe in probes})
 
 
 def _read(folder: Path, probe: str) -> Findings:

@@ -21,8 +21,9 @@ def note_flow(
 ) -> None:
     """Note derivatives of a model's answers along one direction in the encoder's weights and one in the decoder's.
 
-    As arrays, (answers, 2): "flow.automatic", "flow.numeric"; "flow.again", how far the answers of two runs differ; and
-    "flow.is_double", whether the model runs in double precision, and the two agree in several digits.
+    As arrays: "flow.automatic", (answers, 2); "flow.numeric", (2, answers, 2), to either side, since a ReLU may be at
+    its corner; "flow.again", how far the answers of two runs differ; and "flow.is_double", whether the model runs in
+    double precision, and the two agree in several digits.
 
     Args:
         run: gives the answers.
@@ -52,7 +53,8 @@ def _note(
     drawn = torch.Generator().manual_seed(SEED + 1)
     towards = [torch.randn(answer.shape, generator=drawn) for answer in answers]
     halves = [[is_in == half for is_in in in_decoder] for half in (False, True)]
-    numeric, automatic = (torch.zeros(len(answers), 2, dtype=torch.float64) for _ in range(2))
+    automatic = torch.zeros(len(answers), 2, dtype=torch.float64)
+    numeric = torch.zeros(2, len(answers), 2, dtype=torch.float64)
     for row, (answer, along) in enumerate(zip(answers, towards, strict=True)):
         gradients = _gradients((answer * along).sum(), parameters)
         for column, half in enumerate(halves):
@@ -61,12 +63,12 @@ def _note(
                     automatic[row, column] += (gradient.double() * direction.double()).sum()
     for column, half in enumerate(halves):
         moved = [(one, direction) for one, direction, is_in in zip(parameters, directions, half, strict=True) if is_in]
-        ends = []
-        for sign in (1, -1):
+        for side, sign in enumerate((1, -1)):
             with _shifted(moved, sign * shift), repeatable(), torch.no_grad():
-                ends.append([answer.double() for answer in run()])
-        for row, (plus, minus) in enumerate(zip(*ends, strict=True)):
-            numeric[row, column] = ((plus - minus) * towards[row]).sum() / (2 * shift)
+                ends = run()
+            for row, (answer, end) in enumerate(zip(answers, ends, strict=True)):
+                change = end.double() - answer.detach().double()
+                numeric[side, row, column] = (change * towards[row]).sum() / (sign * shift)
     record.array("flow.again", torch.tensor([again]))
     record.array("flow.automatic", automatic)
     record.array("flow.numeric", numeric)

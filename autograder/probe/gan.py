@@ -76,15 +76,17 @@ def _note_own(project: Project, record: Record, sizes: Sequence[int]) -> bool:
     with record.part("own", project):
         model, z = _make(project, record, sizes), torch.randn(3, sizes[1], 1, 1)
         _, layers = watch(model, lambda: model(z.clone()))
-        found = {}
+        found, modes = {}, {}
         for mode, images in (("train", z), ("again", z), ("train_part", z[:2]), ("eval", z), ("eval_part", z[:2])):
             model.train(not mode.startswith("eval"))
             found[mode] = model(images.clone()).flatten(1)[:2, :NUM_PIXELS]
+            modes[mode] = [bool(one.training) for one in model.modules()]
         for mode, images in found.items():
             record.array(f"own.{mode}", images)
         sizes = sizes_of(model)
         has_own = [sizes.get(layer.key) == layer.weight.numel() for layer in layers if layer.weight is not None]
         record.fact("own.weights", all(has_own))
+        record.fact("own.modes", {"train": all(modes["train"]), "eval": not any(modes["eval"])})
         record.array("own.z", z[:, :5, 0, 0])
         record.array("own.taken", layers[0].taken.flatten(1)[:, :5])
         has_run = True
@@ -106,20 +108,25 @@ def probe_step(project: Project, inputs: dict[str, Tensor], record: Record) -> N
 def _play(project: Project, inputs: dict[str, Tensor], record: Record, form: str) -> bool:
     """Make all the steps, from weights that are given; returns whether the first one came to its end.
 
-    One that stops is tried once more with the players put right, and then with a Trainer of its own.
+    One that stops is tried once more with the players put right, and then with a Trainer of its own. Where putting
+    them right has helped once it is done beforehand, so that what changes from call to call is still seen.
     """
-    game = _Game(project, inputs, form)
+    game, leaves_players_wrong = _Game(project, inputs, form), False
     for step in range(len(inputs["D"])):
         name = f"{form}{step}"
+        if leaves_players_wrong:
+            game.put_right()
         if game.play(record, step, f"stopped.{name}"):
             continue
         if step == 0:
             return False
         game.put_right()
-        if not game.play(record, step, f"stopped again.{name}"):
+        if game.play(record, step, f"stopped again.{name}"):
+            leaves_players_wrong = True
+            continue
+        game = _Game(project, inputs, form)
+        if not game.play(record, step, f"stopped anew.{name}"):
             game = _Game(project, inputs, form)
-            if not game.play(record, step, f"stopped anew.{name}"):
-                game = _Game(project, inputs, form)
     return True
 
 

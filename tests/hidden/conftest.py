@@ -38,6 +38,7 @@ ORDER = ("vae_reparameterize", "vae_losses", "vae_layers", "vae_forward", "vae_s
 POINTS = pytest.StashKey[dict[str, float]]()
 RESULTS = pytest.StashKey[dict[str, dict]]()
 TOLD = pytest.StashKey[dict[tuple[str, str], str]]()
+TITLES = pytest.StashKey[dict[str, str]]()
 CODES = pytest.StashKey[Path]()
 HANDED_IN = pytest.StashKey[list[str]]()
 
@@ -89,9 +90,10 @@ def taken_in(given: Path, scratch: Path) -> tuple[Path, list[str]]:
     return taken.codes, [project for project in PROJECTS if project in (REQUIRED_PROJECT, *taken.projects)]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the checks by their probes; within a file they stay as they are written."""
     items.sort(key=lambda item: ORDER.index(item.function.check.probe))
+    config.stash[TITLES] = dict(map(named, items))
 
 
 @pytest.fixture(scope="session")
@@ -174,13 +176,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         if isinstance(wrong, Missing):
             pyfuncitem.user_properties.append(("missing", True))
     except Waits as waits:
-        failed, skipped = "", f"waits for {waits}"
+        failed, skipped = "", waiting_for(str(waits), pyfuncitem.config)
     except NotLookedAt as unseen:
         failed, skipped = "", f"{NOT_LOOKED_AT}: {unseen}"
     except NotSeen as unseen:
         failure = unseen.failure or Failure("NotSeen", f"nothing was seen of {unseen}")
         failed, earlier = failure.sentence(), told.setdefault(failure.cause, points_id)
-        skipped = "" if earlier == points_id else f"waits for {earlier}"
+        skipped = "" if earlier == points_id else waiting_for(earlier, pyfuncitem.config)
     except Exception as error:  # such as numbers that nobody has thought of
         failed, skipped = "", f"{NOT_LOOKED_AT}, and a TA has to look: {type(error).__name__}: {error}"
     # Out of the except clauses: pytest would show both exceptions, one after the other.
@@ -235,6 +237,11 @@ def named(item: pytest.Function) -> tuple[str, str]:
     check: Check = item.function.check
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return check.points.format(**parameters), check.title.format(**parameters)
+
+
+def waiting_for(points_id: str, config: pytest.Config) -> str:
+    """Say that a check waits for another one, by the title that a student reads."""
+    return f"waits for the check \"{config.stash[TITLES].get(points_id, points_id)}\""
 
 
 def project_of(probe: str) -> str:

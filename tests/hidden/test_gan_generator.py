@@ -165,6 +165,8 @@ def train_numbers(submission, reference, inputs):
     first, part = submission["own.train"], submission["own.train_part"]
     if has_norms and first.shape == part.shape and close(first, part):
         fail("in training mode batch normalisation does not take the batch's own statistics, as if it were evaluated")
+    if not submission.fact("own.modes")["train"]:
+        fail("forward leaves the generator in evaluation mode: nothing in it may call eval()")
     if is_right_otherwise(submission, inputs):
         submission.fact("carried")
         same(submission["train"], reference["train"], "the images in training mode")
@@ -183,6 +185,8 @@ def eval_numbers(submission, reference, inputs):
     keeps_statistics = all(norm["keeps statistics"] for norm in norms)
     if keeps_statistics and not close(submission["own.eval"], submission["own.eval_part"]):
         fail("in evaluation mode the images are those of training mode: one depends on the others of its batch")
+    if not submission.fact("own.modes")["eval"]:
+        fail("forward leaves the generator in training mode: nothing in it may call train()")
     if is_right_otherwise(submission, inputs):
         if "eval" not in submission or close(submission["own.train"], submission["own.train_part"]):
             raise Waits("gan.train_numbers")  # no weights could be put in, or no statistics are kept
