@@ -32,6 +32,7 @@ from autograder.probe.players import WIDE, widened
 MOST_UPDATES = 4  # of a player in one step that were noted
 EXPLAINED = 3e-3  # of a gradient
 NOTHING = 0.01  # of the larger part of a gradient
+RETURNED = ("loss_D", "loss_G", "D_x", "D_G_z1", "D_G_z2")
 BETA2, ADAMS_EPSILON = 0.999, 1e-8
 # Ways to judge that are another check's matter, or come to the same.
 PAID_ELSEWHERE = ("", "changed weights", "left in evaluation mode")
@@ -232,6 +233,10 @@ class Step:
             return ExplainedG(Half(told, loss), leak, factors[-1][0] / self._leftover)
         return None
 
+    def explained(self, player: str) -> "ExplainedD | ExplainedG | None":
+        """Its gradient; None where it is not understood, or none was seen as the step stopped before."""
+        return getattr(self, player) if f"{player}.0.gradient" in self else None
+
     @property
     def has_learned(self) -> bool:
         """Whether any gradient reaches either player."""
@@ -392,7 +397,7 @@ def steps_seen(found: Findings, inputs: Mapping[str, np.ndarray]) -> list[Step]:
         steps: list[Step] = []
         for number in range(len(own["D"])):
             name = f"{form}{number}"
-            if not any(f"{name}.{player}.0.gradient" in found for player in ("D", "G")):
+            if not any(f"{name}.{one}" in found for one in ("D.0.gradient", "G.0.gradient", *RETURNED)):
                 continue
             before = steps[-1] if steps and f"stopped again.{name}" not in found.failures else None
             if before and f"stopped anew.{before.name}" in found.failures:

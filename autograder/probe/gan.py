@@ -1,7 +1,9 @@
 """What is seen of a student's GAN."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from traceback import walk_tb
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +121,7 @@ def _play(project: Project, inputs: dict[str, Tensor], record: Record, form: str
         if game.play(record, step, f"stopped.{name}"):
             continue
         if step == 0:
+            _Game(project, inputs, form).note_what_is_set(record, step)
             return False
         game.put_right()
         if game.play(record, step, f"stopped again.{name}"):
@@ -155,15 +158,10 @@ class _Game:
         Returns:
             whether it came to its end; what stopped it is noted as `part`.
         """
-        real, z = (self._inputs[f"{one}.{step}"] for one in ("real", "z"))
-        if self._form == WIDE:
-            real, z = widened(real), widened(z)
         answer, name = None, f"{self._form}{step}"
         watched = _Watched(record, name, self._players, self._parameters)
         with record.part(part, self._project), watched:
-            for player, parameters in self._parameters.items():
-                _fill(parameters, self._inputs[player][step], float(self._inputs["leftover"]))
-            fake = self._players["G"](z.clone())
+            real, fake = self._images(step)
             watched.start(real, fake)
             answer = self._trainer.train_step(real.clone(), fake, self._criterion)
             watched.note_end()
@@ -174,6 +172,52 @@ class _Game:
                 value = several("Trainer.train_step", answer, REPORTED)[REPORTED.index(one)]
                 record.array(f"{name}.{one}", number(one, value))
         return True
+
+    def note_what_is_set(self, record: Record, step: int) -> None:
+        """Note what a step that stops would return, as far as it comes without the backward passes that fail."""
+        real, fake = self._images(step)
+        try:
+            with _failing_backward_left_out():
+                answer = self._trainer.train_step(real.clone(), fake, self._criterion)
+            found = dict(zip(REPORTED, several("Trainer.train_step", answer, REPORTED), strict=True))
+        except (Exception, SystemExit) as error:
+            found = _set_until(error)
+        for one, value in found.items():
+            with record.part(f"{self._form}{step}.{one}", self._project):
+                record.array(f"{self._form}{step}.{one}", number(one, value))
+
+    def _images(self, step: int) -> tuple[Tensor, Tensor]:
+        """What a step is given; the players have their weights for it."""
+        real, z = (self._inputs[f"{one}.{step}"] for one in ("real", "z"))
+        if self._form == WIDE:
+            real, z = widened(real), widened(z)
+        for player, parameters in self._parameters.items():
+            _fill(parameters, self._inputs[player][step], float(self._inputs["leftover"]))
+        return real, self._players["G"](z)
+
+
+@contextmanager
+def _failing_backward_left_out() -> Iterator[None]:
+    backward = Tensor.backward
+
+    def tried(*args: object, **kwargs: object) -> None:
+        with suppress(RuntimeError):
+            backward(*args, **kwargs)
+
+    Tensor.backward = tried
+    try:
+        yield
+    finally:
+        Tensor.backward = backward
+
+
+def _set_until(error: BaseException) -> dict[str, object]:
+    """What train_step would have returned of what it has set when it stopped."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "train_step"]
+    names = dict(frames[0].f_locals) if frames else {}
+    with suppress(Exception):
+        names["loss_D"] = names["loss_D_real"] + names["loss_D_fake"]
+    return {name: names[name] for name in REPORTED if name in names}
 
 
 class _Watched:

@@ -241,7 +241,7 @@ def named(item: pytest.Function) -> tuple[str, str]:
 
 def waiting_for(points_id: str, config: pytest.Config) -> str:
     """Say that a check waits for another one, by the title that a student reads."""
-    return f"waits for the check \"{config.stash[TITLES].get(points_id, points_id)}\""
+    return f'waits for the check "{config.stash[TITLES].get(points_id, points_id)}"'
 
 
 def project_of(probe: str) -> str:

@@ -80,6 +80,7 @@ def d_fake_half(steps):
 
 @check("D's weights change by Adam's step, and by nothing else", points="gan.d_update", probe="gan_step")
 def d_update(steps):
+    wait_where_untaught(steps(), "D")
     in_each_step(steps(), lambda step: judge_update(step, "D"))
 
 
@@ -99,6 +100,8 @@ def one_step_each(steps, submission):
         if failure and (step.batch == steps()[0].batch or f"stopped again.{step.name}" not in submission.failures):
             stops_later(step, failure)
     in_each_step(steps(), believe)
+    for player in ("D", "G"):
+        wait_where_untaught(steps(), player)
     all_were_made(steps(), submission)
 
 
@@ -119,12 +122,15 @@ def any_batch(steps, submission):
             if images:
                 fail(f"a step of {images} stops: {with_hint(failure).sentence()}")
     in_each_step(steps(), believe)
+    for player in ("D", "G"):
+        wait_where_untaught(steps(), player)
     all_were_made(steps(), submission)
 
 
 @check("No gradient of D's step is in G's update", points="gan.no_leak", probe="gan_step")
 def no_leak(steps, submission, remark):
     in_each_step(steps(), judge_leak)
+    wait_where_untaught(steps(), "G")
     if submission.facts.get(f"{steps()[0].name}.reaches G"):
         remark("Remark: block 2 does not detach the fakes from G; that costs time, and is no fault otherwise.")
 
@@ -136,6 +142,7 @@ def g_gradient(steps):
 
 @check("G's weights change by Adam's step, and by nothing else", points="gan.g_update", probe="gan_step")
 def g_update(steps):
+    wait_where_untaught(steps(), "G")
     in_each_step(steps(), lambda step: judge_update(step, "G"))
 
 
@@ -182,6 +189,14 @@ def in_each_step(steps: Sequence[Step], judge_step: Callable[[Step], None]) -> N
         fail(sentence if len(wrong) == len(steps) else f"{named(list(wrong), steps)}: {sentence}")
     if other is not None:
         raise other
+
+
+def wait_where_untaught(steps: Sequence[Step], player: str) -> None:
+    """Wait where a player is told nothing in any of the steps: what is done with no gradient shows nothing."""
+    told = [step.explained(player) for step in steps]
+    halves = [(one.real, one.fake) if player == "D" else (one.told,) for one in told if one is not None]
+    if halves and all(half.loss is MISSING for some in halves for half in some):
+        raise Waits("gan.d_real_half" if player == "D" else "gan.g_gradient")
 
 
 def all_were_made(steps: Sequence[Step], submission: Findings) -> None:
@@ -405,9 +420,8 @@ def judge_told(step: Step) -> None:
 def judge_loss_D(step: Step) -> None:
     """Fail unless the sum of the losses of both halves is returned, as they were minimised or as they should be."""
     got, plain = step["loss_D"], [Loss("", 1.0, label) for label in (REAL, FAKE)]
-    halves = (
-        [step.D.real, step.D.fake] if step.D else [Half(step.judged_real, plain[0]), Half(step.judged_fake, plain[1])]
-    )
+    explained, unseen = step.explained("D"), [Half(step.judged_real, plain[0]), Half(step.judged_fake, plain[1])]
+    halves = [explained.real, explained.fake] if explained else unseen
     values = [
         [*half.values(one.label), one.value(right.probabilities)]
         for half, one, right in zip(halves, plain, (step.judged_real, step.judged_fake), strict=True)
@@ -428,7 +442,8 @@ def judge_loss_D(step: Step) -> None:
 def judge_loss_G(step: Step) -> None:
     """Fail unless G's loss is returned, as it was minimised or as it should be."""
     got, right = step["loss_G"], Loss("", 1.0, REAL).value(step.judged_after.probabilities)
-    values = [right, *(step.G.told.values(REAL) if step.G else [])]
+    explained = step.explained("G")
+    values = [right, *(explained.told.values(REAL) if explained else [])]
     known = [one for one in values if one is not None]
     if any(close(got, one) for one in known):
         return
@@ -448,19 +463,22 @@ def wait_for_what_is_unknown(step: Step, player: str, values: Sequence[Sequence[
 def judge_D_x(step: Step) -> None:
     """Fail unless D_x is D's mean judgement of the real images."""
     others = {"of the fakes, D(G(z))": lambda: step.judged_fake, "after D's update": step.real_after}
-    judge_mean(step, "D_x", step.judged_real, step.D and step.D.real, others)
+    explained = step.explained("D")
+    judge_mean(step, "D_x", step.judged_real, explained and explained.real, others)
 
 
 def judge_D_G_z1(step: Step) -> None:
     """Fail unless D_G_z1 is D's mean judgement of the fakes before its update."""
     others = {"of the real batch, D(x)": lambda: step.judged_real, "after D's update": lambda: step.judged_after}
-    judge_mean(step, "D_G_z1", step.judged_fake, step.D and step.D.fake, others)
+    explained = step.explained("D")
+    judge_mean(step, "D_G_z1", step.judged_fake, explained and explained.fake, others)
 
 
 def judge_D_G_z2(step: Step) -> None:
     """Fail unless D_G_z2 is D's mean judgement of the fakes after its update."""
     others = {"before D's update": lambda: step.judged_fake, "of the real batch, D(x)": lambda: step.judged_real}
-    judge_mean(step, "D_G_z2", step.judged_after, step.G and step.G.told, others)
+    explained = step.explained("G")
+    judge_mean(step, "D_G_z2", step.judged_after, explained and explained.told, others)
 
 
 def judge_mean(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from changed_solutions import GAN_MODEL, GAN_TRAINER, REFERENCE, REPOSITORY, VAE_MODEL, VAE_TRAINER, Change
@@ -37,6 +38,7 @@ UNDONE = {
     frozenset(("summed losses", "G's loss divided by the batch")),
     frozenset(("summed losses", "D's losses divided by the batch once more")),
     frozenset(("a loss of D as a float", "no backward pass for D")),
+    frozenset(("gradients cleared between the halves", "D's gradient penalised")),
 }
 Mistake = tuple[str, Sequence[Change]]  # the file, and how it is changed
 ROUNDING = 1e-9
@@ -109,16 +111,21 @@ class Judge:
 
 def checks_of(project: str) -> Iterator[tuple[Check, Callable, dict[str, object]]]:
     """All the checks of a project: the declaration, the function, and its parameters."""
-    if str(REPOSITORY / "tests") not in sys.path:
-        sys.path.append(str(REPOSITORY / "tests"))
     for path in sorted((REPOSITORY / "tests" / "hidden").glob(f"test_{project.lower()}_*.py")):
-        module = importlib.import_module(f"hidden.{path.stem}")
+        module = hidden(path.stem)
         for function in vars(module).values():
             if not isinstance(getattr(function, "check", None), Check) or function.__module__ != module.__name__:
                 continue
             marks = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "parametrize"]
             for value in marks[0].args[1] if marks else (None,):
                 yield function.check, function, {marks[0].args[0]: value} if marks else {}
+
+
+def hidden(name: str) -> ModuleType:
+    """A module of the graders."""
+    if str(REPOSITORY / "tests") not in sys.path:
+        sys.path.append(str(REPOSITORY / "tests"))
+    return importlib.import_module(f"hidden.{name}")
 
 
 def together(one: Mistake, other: Mistake) -> dict[str, bytes] | None:

@@ -151,6 +151,19 @@ def test_mutant_fails_its_own_check_and_no_other(graded, name):
             assert one["message"].startswith("waits for ") and one["points"] < one["max_points"], one
 
 
+# What a step that stops has set before, or would have set behind the backward pass that fails.
+SET = {
+    "fakes not detached in block 2": {"gan.loss_D", "gan.loss_G", "gan.D_x", "gan.D_G_z1", "gan.D_G_z2"},
+    "a block left pass": {"gan.loss_D", "gan.D_x", "gan.D_G_z1"},
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_a_step_that_stops_costs_none_of_what_it_has_set(graded, name):
+    passed = {one["id"] for one in graded[f"{name}, seed {SEEDS[0]}"] if one["passed"]}
+    assert passed >= SET[name], SET[name] - passed
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_right_solution_has_full_marks_however_it_is_written(graded, name):
     for seed in SEEDS:

@@ -1857,6 +1857,7 @@ ALSO = {
     "D in evaluation mode": {"gan.one_step_each"},
     "a block left pass": {"gan.g_gradient"},
     "block 1 left pass": {"gan.d_real_half"},
+    "block 2's judgement in block 3": {"gan.D_G_z2"},
     "fresh fakes for both": {"gan.g_gradient"},
     "both learning rates decay": {"gan.g_update"},
     "no batch normalisation at all": {"gan.gen_2", "gan.gen_3"},
