@@ -158,6 +158,8 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
         raise NotSeen(f"{run}.make", findings.failure(f"{run}.make"))
     keys = {layer["key"] for layer in z}
     sampled_at = findings.facts.get(f"{run}.x.sampled_at")
+    if not isinstance(sampled_at, int) and z:  # without reparameterize: the decoder begins where it does in block 4
+        sampled_at = next((index for index, layer in enumerate(x) if layer["key"] == z[0]["key"]), None)
     encoder = [layer for layer in x if layer["key"] not in keys]
     if isinstance(sampled_at, int) and (not z or any(layer["key"] in keys for layer in x[:sampled_at])):
         encoder = x[:sampled_at]  # block 4 does not run, or the decoder has weights of the encoder

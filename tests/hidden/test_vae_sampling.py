@@ -250,9 +250,10 @@ def same_decoder(submission, inputs, graded):
             fail("forward(z=z) draws 0 or 1 for each pixel, and should return the decoder's probabilities")
         if layers.decoder_is_random(graded):
             continue  # one of its rows is told to do this
-        low, high = recon.min(), recon.max()
-        if low < high and close(again.clip(low, high), recon):
-            fail(f"forward(x) clamps recon_x to [{low:.3g}, {high:.3g}], and should return the decoder's probabilities")
+        for branch, cut, whole in (("forward(x) clamps recon_x", recon, again), ("forward(z=z) clamps", again, recon)):
+            low, high = cut.min(), cut.max()
+            if low < high and close(whole.clip(low, high), cut):
+                fail(f"{branch} to [{low:.3g}, {high:.3g}], and should return the decoder's probabilities")
         same(recon, again, "recon_x, against forward(z=z) with its z,")
 
 

@@ -1,7 +1,7 @@
 """Pairs of mistakes, each probed and judged without pytest: what each gives alone, and both together.
 
-`python tests/kit/mistake_pairs.py VAE|GAN NUMBER PART/PARTS` prints which of so many pairs score above one of their
-mistakes alone; two processes may take the parts 0/2 and 1/2.
+`python tests/kit/mistake_pairs.py VAE|GAN NUMBER PART/PARTS [SEED]` prints which of so many pairs, drawn by the seed,
+score above one of their mistakes alone; two processes may take the parts 0/2 and 1/2.
 """
 
 import importlib
@@ -39,6 +39,7 @@ UNDONE = {
     frozenset(("summed losses", "D's losses divided by the batch once more")),
     frozenset(("a loss of D as a float", "no backward pass for D")),
     frozenset(("gradients cleared between the halves", "D's gradient penalised")),
+    frozenset(("Dec-6's probabilities are clamped", "logits in place of a reconstruction")),
 }
 Mistake = tuple[str, Sequence[Change]]  # the file, and how it is changed
 ROUNDING = 1e-9
@@ -191,7 +192,7 @@ if __name__ == "__main__":
     part, parts = (int(one) for one in sys.argv[3].split("/"))
     with tempfile.TemporaryDirectory() as folder:
         judge = Judge(sys.argv[1], 0, Path(folder))
-        chosen = pairs(corpus, wanted)[part::parts]
+        chosen = pairs(corpus, wanted, int(sys.argv[4]) if sys.argv[4:] else 0)[part::parts]
         print(len(chosen), "pairs", flush=True)
         for one, other, said in rises(judge, corpus, chosen):
             print(f"{one} + {other}: {said}", flush=True)

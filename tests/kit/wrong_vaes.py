@@ -190,6 +190,18 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
         "vae.training_step",
         "only a part of the gradient flows from recon_x to the encoder",
     ),
+    "noise is decoded, by an encoder with another kernel": (
+        VAE_MODEL,
+        [
+            swap("self.decoder(self.reparameterize(mu, log_sigma))", "self.decoder(torch.randn_like(mu))"),
+            swap(
+                "16, kernel_size=3, stride=1, padding=1),\n            nn.ReLU(),\n            nn.Conv2d(16, 32",
+                "16, kernel_size=5, stride=1, padding=2),\n            nn.ReLU(),\n            nn.Conv2d(16, 32",
+            ),
+        ],
+        "vae.reconstruction",
+        "nothing to do with",
+    ),
     "logits in place of a reconstruction": (
         VAE_MODEL,
         [swap("recon_x = self.decoder(", "recon_x = self.decoder[:-1](")],
@@ -201,6 +213,12 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
         [swap("images = self.decoder(z)", "images = self.decoder[:-1](z)")],
         "vae.same_decoder",
         "forward(z=z) returns what Dec-6 gives without its Sigmoid",
+    ),
+    "samples are clamped": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(z).clamp(0.01, 0.99)")],
+        "vae.same_decoder",
+        "forward(z=z) clamps to [0.01, 0.99]",
     ),
     "samples are rounded": (
         VAE_MODEL,
@@ -413,6 +431,7 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
 
 # What else fails (see wrong_solutions.ALSO).
 ALSO_IN_VAES = {
+    "noise is decoded, by an encoder with another kernel": {"vae.enc_1"},
     "the batch is 32": {"vae.recon_average"},
     "the losses are not returned": set(),
 }
