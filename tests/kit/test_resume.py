@@ -78,6 +78,7 @@ def test_every_step_is_drawn_once(uninterrupted):
         assert [step for tag, step in drawn if tag == curve] == list(range(1, STEPS + 1))
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_bit_for_bit_the_same(uninterrupted, tmp_path):
     """SIGKILL while a checkpoint is being written, then between checkpoints, at later and later steps."""
     project, folder = uninterrupted
