@@ -219,6 +219,7 @@ WORST = (
 )
 
 
+@pytest.mark.slow
 def test_the_worst_among_honest_students(tmp_path):
     honest = ("scaffold with GAN", "scaffold", "right")
     students = {student_of(name): BASES[name] for name in honest}

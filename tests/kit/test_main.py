@@ -130,6 +130,7 @@ def test_a_later_evaluation_gives_the_same_number(trained):
     assert fid_line(evaluation.stdout) == fid_line(training.stdout)
 
 
+@pytest.mark.slow
 def test_training_again_has_nothing_left_to_do(trained, run_main):
     project, folder, training, _ = trained
     again = run_main(project, *SHORT, "--do_train", cwd=folder)
@@ -139,6 +140,7 @@ def test_training_again_has_nothing_left_to_do(trained, run_main):
     assert len(seen) == len(set(seen))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings_is_refused(trained, run_main):
     project, folder, *_ = trained
     refused = run_main(project, *SHORT, "--learning_rate", 0.5, cwd=folder)
@@ -147,7 +149,7 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, run_main):
     assert "learning_rate" in refused.stderr and "0.5" in refused.stderr
 
 
-@pytest.mark.parametrize("project", ["VAE", "GAN"])
+@pytest.mark.parametrize("project", ["VAE", pytest.param("GAN", marks=pytest.mark.slow)])
 def test_with_no_checkpoint_the_fresh_model_is_scored_and_this_is_said(project, run_main, tmp_path):
     fresh = run_main(project, *SHORT)
     assert fresh.returncode == 0, fresh.stderr
@@ -309,6 +311,7 @@ def test_a_results_folder_that_can_not_be_made_is_one_line(run_main, tmp_path):
     assert ended.stderr.startswith("main.py: could not write under results/") and ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_student_who_flattens_by_view_trains(tmp_path, run_main):
     file, changes = VARIANTS["functional"]
     write_codes(tmp_path, solution({file: changes}, projects=["VAE"]))

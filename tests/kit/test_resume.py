@@ -63,7 +63,7 @@ def curve_points(folder):
     return points(only(folder, "runs/*"))
 
 
-@pytest.fixture(scope="module", params=["VAE", "GAN"])
+@pytest.fixture(scope="module", params=["VAE", pytest.param("GAN", marks=pytest.mark.slow)])
 def uninterrupted(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
     finish(request.param, folder)

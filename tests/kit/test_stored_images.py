@@ -107,7 +107,9 @@ def test_a_class_with_them(tmp_path):
             assert "no FID points, and nothing was trained" in checks["vae.fid"].message
 
 
-@pytest.mark.parametrize("disguise", [ONE_PIXEL, SHIFTS, BLENDS])
+@pytest.mark.parametrize(
+    "disguise", [ONE_PIXEL, *(pytest.param(one, marks=pytest.mark.slow) for one in (SHIFTS, BLENDS))]
+)
 def test_few_images_are_found_where_they_are_drawn(tmp_path, monkeypatch, disguise):
     monkeypatch.setenv("COURSEKIT_CACHE_DIR", str(tmp_path))
     codes = {name: content for name, content in right_but(100, disguise).items() if name.endswith(".py")}

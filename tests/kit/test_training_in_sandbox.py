@@ -150,7 +150,7 @@ def test_what_could_be_images_has_no_fid(codes, reason):
     "line",
     [
         'self.register_buffer("seen", torch.zeros((), dtype=torch.int64))',
-        "self.unused = nn.Linear(256, 256)",
+        pytest.param("self.unused = nn.Linear(256, 256)", marks=pytest.mark.slow),
         "import copy; self.average = copy.deepcopy(nn.ModuleList([self.encoder, self.decoder]))",
     ],
 )
