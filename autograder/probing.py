@@ -5,12 +5,12 @@ import io
 import math
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class Probed:
     spent_s: float = 0.0
 
 
-class Prober(Protocol):
+class Prober(AbstractContextManager):
     """Runs probes; a probe that is stopped costs no other."""
 
     def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
@@ -73,7 +73,9 @@ class Prober(Protocol):
         Raises:
             CourseError: no probe can be run here, whatever the student's code.
         """
+        return self.run_paced(codes, probes, inputs, {}).runs
 
+    @abstractmethod
     def run_paced(
         self,
         codes: Mapping[str, bytes],
@@ -95,7 +97,7 @@ class Prober(Protocol):
         """
 
 
-class SandboxProber(AbstractContextManager):
+class SandboxProber(Prober):
     """Runs probes in sandboxes, forks of a process that has torch loaded; jobs may run at one time.
 
     Args:
@@ -112,10 +114,6 @@ class SandboxProber(AbstractContextManager):
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
-        """Run probes on one student's code (see `Prober`)."""
-        return self.run_paced(codes, probes, inputs, {}).runs
 
     def run_paced(
         self,
@@ -182,7 +180,7 @@ class SandboxProber(AbstractContextManager):
         return outcome
 
 
-class UnsafeProber(AbstractContextManager):
+class UnsafeProber(Prober):
     """Runs the probes without a sandbox, with the caller's own rights: they can read and write whatever it can.
 
     Where the caller is root, students' code runs as another user, whom nothing belongs to.
@@ -208,10 +206,6 @@ class UnsafeProber(AbstractContextManager):
 
     def __exit__(self, *_: object) -> None:
         """Nothing is left to be ended."""
-
-    def run(self, codes: Mapping[str, bytes], probes: Iterable[str], inputs: Mapping[str, bytes]) -> dict[str, Ran]:
-        """Run probes on one student's code (see `Prober`)."""
-        return self.run_paced(codes, probes, inputs, {}).runs
 
     def run_paced(
         self,
@@ -252,7 +246,7 @@ class UnsafeProber(AbstractContextManager):
         return probed
 
 
-def open_prober(limits: course.Limits, unsafe: bool, own_code: bool = False) -> AbstractContextManager[Prober]:
+def open_prober(limits: course.Limits, unsafe: bool, own_code: bool = False) -> Prober:
     """Make the prober that is wanted; use it in a `with` statement. The caller's own code needs no sandbox."""
     return UnsafeProber(limits, own_code) if unsafe or own_code else SandboxProber(limits)
 
