@@ -268,6 +268,8 @@ def _is_possible(layer: dict) -> bool:
 def _computes(layer: dict, taken: np.ndarray, given: np.ndarray, seed: int, index: int) -> bool:
     """Whether a layer with the drawn weights gives this; seen from what tells two instances apart, without a bias.
 
+    Where all instances are alike, it is seen from what tells two places of an image apart.
+
     Args:
         layer: one that is possible.
         taken, given: what went in and what came out, of shapes that go together.
@@ -279,13 +281,20 @@ def _computes(layer: dict, taken: np.ndarray, given: np.ndarray, seed: int, inde
     if layer["kind"] == NORM:
         return _is_normed(taken, given)
     weight = torch.from_numpy(drawn_weights(seed, index, _weight_shape(layer), layer["outputs"])).double()
-    apart = torch.from_numpy(np.diff(taken.astype(np.float64), axis=0))
+    apart, got = (np.diff(values.astype(np.float64), axis=0) for values in (taken, given))
+    are_alike = not apart.any()
+    if are_alike and got.any():
+        return False
     try:
         with torch.no_grad():
-            expected = _run(layer, apart, weight).numpy()
+            told = taken[:1].astype(np.float64) if are_alike else apart
+            expected = _run(layer, torch.from_numpy(told), weight).numpy()
     except RuntimeError:  # such a layer can't take it
         return False
-    got = np.diff(given.astype(np.float64), axis=0)
+    if are_alike:
+        if layer["kind"] == CONNECTED or np.ptp(expected) < TOLERANCE * np.abs(expected).max():
+            return False
+        expected, got = (one - one.mean(axis=(2, 3), keepdims=True) for one in (expected, given[:1].astype(np.float64)))
     return bool(expected.any() and np.abs(got - expected).max() <= TOLERANCE * np.abs(expected).max())
 
 
