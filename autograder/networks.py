@@ -156,6 +156,8 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
     x, z = _layers(findings, f"{run}.x"), _layers(findings, f"{run}.z")
     if not x and not z and f"{run}.x" not in findings.facts:
         raise NotSeen(f"{run}.make", findings.failure(f"{run}.make"))
+    if x and takes_one_z(findings, f"{run}.z"):
+        z = []  # nothing is seen of layers that are given the same twice
     keys = {layer["key"] for layer in z}
     sampled_at = findings.facts.get(f"{run}.x.sampled_at")
     if not isinstance(sampled_at, int) and z:  # without reparameterize: the decoder begins where it does in block 4
@@ -165,7 +167,7 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
         encoder = x[:sampled_at]  # block 4 does not run, or the decoder has weights of the encoder
     if z:
         decoder, source, output = z, f"{run}.z", f"{run}.z.images"
-    else:  # block 4 does not run: the decoder is seen behind the encoder
+    else:  # block 4 does not run, or all z are one to it: the decoder is seen behind the encoder
         at = sampled_at if isinstance(sampled_at, int) else len(x)
         encoder, decoder, source, output = x[:at], x[at:], f"{run}.x", f"{run}.x.recon_x"
     rows = vae_encoder(channels, latent_dim), vae_decoder(channels, latent_dim)
@@ -176,6 +178,14 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
         _network(findings, f"{run}.x", _joined(encoder, latent_dim), x, "", rows[0], stopped[0]),
         _network(findings, source, decoder, z or x, output, rows[1], stopped[1]),
     )
+
+
+def takes_one_z(findings: Findings, name: str) -> bool:
+    """Whether the first layer of a run takes the same of every instance."""
+    if f"{name}.0.taken" not in findings:
+        return False
+    taken = findings[f"{name}.0.taken"]
+    return bool((taken == taken[:1]).all())
 
 
 @lru_cache(maxsize=16)

@@ -219,6 +219,7 @@ def generation(submission, inputs, graded):
         z = inputs["vae_forward.z"].astype(float)[:, : taken.shape[-1]]
         if taken.shape == z.shape:
             mistake(taken, z * 0, "forward(z=z) decodes zeros, whatever z it is given")
+            mistake(taken, np.broadcast_to(taken[:1], z.shape), "forward(z=z) decodes the same, whatever z it is given")
             factor = (taken * z).sum() / (z * z).sum()
             if not close(taken, z) and close(taken, factor * z):
                 fail(f"forward(z=z) decodes {factor:.3g} z, and should decode z")

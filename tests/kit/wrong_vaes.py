@@ -214,6 +214,12 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
         "vae.same_decoder",
         "forward(z=z) returns what Dec-6 gives without its Sigmoid",
     ),
+    "generation ignores z": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(z * 0)")],
+        "vae.generation",
+        "decodes zeros, whatever z it is given",
+    ),
     "samples are clamped": (
         VAE_MODEL,
         [swap("images = self.decoder(z)", "images = self.decoder(z).clamp(0.01, 0.99)")],
