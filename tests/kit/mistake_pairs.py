@@ -8,7 +8,7 @@ import importlib
 import inspect
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -70,14 +70,28 @@ class Judge:
         self._reference = {probe: None for probe in probes}
         self._reference = self._seen(REFERENCE, list(self._reference))
 
-    def score(self, sources: Mapping[str, bytes], files: Iterable[str]) -> tuple[float, dict[str, str]]:
-        """Give the points of a solution of which these files are changed, and what each failed check says."""
-        probes = list(dict.fromkeys(probe for file in files for probe in FILES[self.project][file]))
+    def seen_alone(self, mistake: Mistake) -> dict[str, Findings]:
+        """Give what the probes see of a solution with one mistake, of those that its file has a part in."""
+        file, changes = mistake
+        return self._seen_of(solution({file: changes}, projects=[self.project]), FILES[self.project][file])
+
+    def seen_together(
+        self, one: Mistake, other: Mistake, alone: tuple[Mapping[str, Findings], Mapping[str, Findings]]
+    ) -> dict[str, Findings]:
+        """Give the same for two mistakes; a probe that one of them has no part in sees what it saw of the other."""
+        both = [probe for probe in alone[0] if probe in alone[1]]
+        again = self._seen_of(together(one, other), both) if both else {}
+        return {**alone[0], **alone[1], **again}
+
+    def score(self, seen: Mapping[str, Findings]) -> tuple[float, dict[str, str]]:
+        """Give the points for what was seen of a changed solution, and what each failed check says."""
+        said = dict(self._verdicts({**self._reference, **seen}))
+        return sum(self._points[check] for check, wrong in said.items() if not wrong), said
+
+    def _seen_of(self, sources: Mapping[str, bytes], probes: Sequence[str]) -> dict[str, Findings]:
         with tempfile.TemporaryDirectory(dir=self._scratch) as codes:
             write_codes(Path(codes), sources)
-            found = {**self._reference, **self._seen(Path(codes), probes)}
-        said = dict(self._verdicts(found))
-        return sum(self._points[check] for check, wrong in said.items() if not wrong), said
+            return self._seen(Path(codes), probes)
 
     def _seen(self, codes: Path, probes: Sequence[str]) -> dict[str, Findings]:
         from test_graders import run_probes
@@ -163,14 +177,15 @@ def rises(
     judge: Judge, mistakes: Mapping[str, Mistake], chosen: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Give the pairs that score above one of their mistakes alone, and what is said of each of the three."""
+    seen: dict[str, dict[str, Findings]] = {}
     alone: dict[str, tuple[float, dict[str, str]]] = {}
     for pair in chosen:
         for name in pair:
             if name not in alone:
-                file, changes = mistakes[name]
-                alone[name] = judge.score(solution({file: changes}, projects=[judge.project]), [file])
-        files = {mistakes[name][0] for name in pair}
-        both, said = judge.score(together(*(mistakes[name] for name in pair)), files)
+                seen[name] = judge.seen_alone(mistakes[name])
+                alone[name] = judge.score(seen[name])
+        one, other = pair
+        both, said = judge.score(judge.seen_together(mistakes[one], mistakes[other], (seen[one], seen[other])))
         lowest = min(alone[name][0] for name in pair)
         if both > lowest + ROUNDING:
             lost = {name: {check: wrong for check, wrong in alone[name][1].items() if wrong} for name in pair}
