@@ -40,7 +40,7 @@ UNDONE = {
     frozenset(("a loss of D as a float", "no backward pass for D")),
     frozenset(("gradients cleared between the halves", "D's gradient penalised")),
     frozenset(("Dec-6's probabilities are clamped", "logits in place of a reconstruction")),
-    frozenset(("noise is decoded", "mu is changed in place")),  # then nobody asks for what stops the training
+    frozenset(("Dec-6 has no Sigmoid", "a Sigmoid too many")),
 }
 Mistake = tuple[str, Sequence[Change]]  # the file, and how it is changed
 ROUNDING = 1e-9
