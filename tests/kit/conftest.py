@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -19,6 +20,11 @@ from coursekit.errors import CourseError
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "reference_solution"
 STUDENT_MODULES = ("dataset", "model", "trainer")
+
+# A shell ignores these for what it runs in the background, and so would all that is started here.
+for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def bubblewrap_works() -> bool:
