@@ -1,8 +1,8 @@
 """The layers that a probe saw, row by row of a table: which is which, and what stands behind each."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -52,7 +52,7 @@ class Network:
         behind: for each of them what stands behind it, None where that was not seen.
         normed: for each of them the batch normalisations behind it.
         failure: what stopped the network, if anything did.
-        idle: the shapes of weights that are there and did not run.
+        idle: the shapes of weights that are there and did not run -> in which branch of forward.
     """
 
     rows: list[Row]
@@ -60,7 +60,7 @@ class Network:
     behind: list[str | None]
     normed: list[list[dict]]
     failure: Failure | None = None
-    idle: tuple[tuple[int, ...], ...] = ()
+    idle: Mapping[tuple[int, ...], str] = field(default_factory=dict)
 
     def __post_init__(self):
         self._found = align(self.rows, self.layers)
@@ -75,8 +75,8 @@ class Network:
         if found is None:
             if self.failure is not None and not any(later is not None for later in self._found[index + 1 :]):
                 raise NotSeen(row.name, self.failure)
-            if row.weight_shape() in self.idle:
-                return [f"asks for {row.kind}; yours has one of its size, and forward does not run it"]
+            if branch := self.idle.get(row.weight_shape()):
+                return [f"asks for {row.kind}; yours has one of its size, and {branch} does not run it"]
             return [f"asks for {row.kind}; there is none of its size in your network"]
         layer = self.layers[found]
         differences = row.differences(layer)
@@ -99,6 +99,8 @@ class Network:
         """
         found = self._found[index]
         behind = None if found is None else self.behind[found]
+        if behind is None and found is not None and self.failure is None and self.layers[found].get(SEEN, True):
+            return SOMETHING_ELSE  # the network ran through, with something there that has another form
         if behind is None or not self.layers[found].get(SEEN, True):
             raise NotSeen(self.rows[index].name, self.failure)
         return behind
@@ -163,8 +165,8 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
     if not isinstance(sampled_at, int) and z:  # without reparameterize: the decoder begins where it does in block 4
         sampled_at = next((index for index, layer in enumerate(x) if layer["key"] == z[0]["key"]), None)
     encoder = [layer for layer in x if layer["key"] not in keys]
-    if isinstance(sampled_at, int) and (not z or any(layer["key"] in keys for layer in x[:sampled_at])):
-        encoder = x[:sampled_at]  # block 4 does not run, or the decoder has weights of the encoder
+    if isinstance(sampled_at, int):
+        encoder = x[:sampled_at]  # block 4 may not run, may leave a layer out, or have weights of the encoder
     if z:
         decoder, source, output = z, f"{run}.z", f"{run}.z.images"
     else:  # block 4 does not run, or all z are one to it: the decoder is seen behind the encoder
@@ -247,9 +249,9 @@ def _network(
         names.append(between(findings, given, f"{name}.{at}.taken" if at < len(ran) else output))
         behind.append(None if None in names else _in_words(names))
         normed.append(norms)
-    idle = _idle(findings, name.replace("z", "x"))
     # Of the fully connected layers no two rows have the same shape, so that what one branch does not run can be told.
-    idle += tuple(shape for shape in _idle(findings, name) if shape[2:] == (1, 1))
+    idle = {shape: "forward(z=z)" for shape in _idle(findings, name) if shape[2:] == (1, 1)}
+    idle |= dict.fromkeys(_idle(findings, name.replace("z", "x")), "forward")
     return Network(rows, real, behind, normed, failure, idle)
 
 
@@ -276,6 +278,19 @@ def between(findings: Findings, given: str, taken: str) -> str | None:
         if words := _changed(name, ACTIVATIONS[name](given), taken):
             return words
     return SOMETHING_ELSE
+
+
+def made_of(given: np.ndarray, taken: np.ndarray) -> str:
+    """How one array was made of another of the same shape, in words: "Tanh", "a clamp to [-2, 2]"; "" if not known."""
+    if given.shape != taken.shape or not (np.isfinite(given).all() and np.isfinite(taken).all()):
+        return ""
+    words = between(Findings("", {"given": given, "taken": taken}), "given", "taken")
+    if words != SOMETHING_ELSE:
+        return words.removeprefix(NO_ACTIVATION).removeprefix(",").removeprefix(" and ").strip()
+    low, high = taken.min(), taken.max()
+    if low < high and _alike(given.clip(low, high), taken):
+        return f"a clamp to [{low:.3g}, {high:.3g}]"
+    return "rounding" if _alike(np.round(given), taken) else ""
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,8 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
     with record.part("carry.decoder", project):
         carry_decoder(model, inputs)
         record.fact("carry.decoder", True)
-    keys = set()
+    keys: set[int] = set()
+    leaves_mode = {"x": True, "z": True}
     for mode in ("train", "eval"):
         model.train(mode == "train")
         with record.part(f"{mode}.z", project):
@@ -77,16 +79,20 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
             if layers:
                 record.array(f"{mode}.z_taken", layers[0].taken)
             keys = {layer.key for layer in layers}
+            leaves_mode["z"] &= _is_in_mode(model, mode)
         with record.part(f"{mode}.one", project):
             decode(model, z[:1])
         with record.part(f"{mode}.x", project), GivenSample(model, noise) as sampled:
-            (recon, mu, log_sigma), layers = watch(model, lambda: reconstruct(model, x[:FEW]))
+            with Watch(model) as seen:
+                sampled.when_asked = partial(len, seen.layers)
+                recon, mu, log_sigma = reconstruct(model.train(mode == "train"), x[:FEW])
+            leaves_mode["x"] &= _is_in_mode(model, mode)
             for name, values in zip(ANSWERS, (recon, mu, log_sigma), strict=True):
                 record.array(f"{mode}.{name}", values)
             for number_of_call, call in enumerate(sampled.calls[:MOST_CALLS]):
                 for name, values in zip(("mu", "log_sigma", "z"), call, strict=True):
                     record.array(f"{mode}.call.{number_of_call}.{name}", values)
-            decoded = _decoded(layers, keys, mu)
+            decoded = _decoded(seen.layers, keys, mu, sampled.first_asked)
             if decoded is not None:
                 record.array(f"{mode}.decoded", decoded)
                 with record.part(f"{mode}.again", project):
@@ -97,6 +103,11 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
                 if decoded is not None:
                     for name, values in {"mu": mu, "log_sigma": log_sigma, "decoded": decoded}.items():
                         record.array(f"{mode}.many.{name}", values)
+    record.fact("leaves the mode", leaves_mode)
+
+
+def _is_in_mode(model: nn.Module, mode: str) -> bool:
+    return all(bool(one.training) == (mode == "train") for one in model.modules())
 
 
 @contextmanager
@@ -113,9 +124,14 @@ def _drawn_unless_carried(model: nn.Module, x: Tensor) -> Iterator[None]:
         raise
 
 
-def _decoded(layers: Sequence[Layer], keys: set[int], mu: Tensor) -> Tensor | None:
-    """What the decoder was given; where forward(z=z) does not run, its first layer is known by what it takes."""
+def _decoded(layers: Sequence[Layer], keys: set[int], mu: Tensor, sampled_at: int | None = None) -> Tensor | None:
+    """What the decoder was given, whose first layer runs behind the sample.
+
+    Where none is asked for it is the first that forward(z=z) runs, or if that runs none is known by what it takes.
+    """
     decoders = [layer for layer in layers if layer.key in keys] or layers
+    if sampled_at is not None:
+        decoders = layers[sampled_at:] or decoders
     return next((layer.taken for layer in decoders if layer.taken.shape == mu.shape), None)
 
 

@@ -10,7 +10,7 @@ from autograder import tables
 from autograder.checks import Missing, NotLookedAt, Waits, Wrong, check, close, fail, same
 from autograder.evidence import NotSeen
 from autograder.inputs import GAN_DEFAULTS
-from autograder.networks import SOMETHING_ELSE, Network, gan_network
+from autograder.networks import SOMETHING_ELSE, Network, gan_network, made_of
 
 from .test_vae_layers import judge_row, wait_for_an_earlier_row
 
@@ -155,6 +155,8 @@ def train_numbers(submission, reference, inputs):
     if ignores_z(submission):
         fail("the first layer takes the same whatever z is", missing=True)
     wait_for_any_row(submission)
+    if words := made_of(submission["own.z"], submission["own.taken"]):
+        fail(f"the first layer takes z after {words}, and should take z as it is")
     same(submission["own.taken"], submission["own.z"], "what the first layer takes, against z,")
     if not submission.fact("own.weights"):
         fail("a layer's weights are computed from others, as by a spectral norm: each is to have weights of its own")

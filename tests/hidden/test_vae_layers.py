@@ -10,7 +10,7 @@ import pytest
 from autograder.checks import Waits, Wrong, check, close, fail, holds, mistake, same
 from autograder.evidence import NotSeen
 from autograder.inputs import VAE_DEFAULTS
-from autograder.networks import SOMETHING_ELSE, Network, between, vae_networks
+from autograder.networks import SOMETHING_ELSE, Network, between, made_of, vae_networks
 from autograder.tables import CONNECTED
 
 ENCODER, DECODER = 0, 1
@@ -71,6 +71,9 @@ def takes_the_images(submission, layer: dict) -> None:
         factor, shift = np.polyfit(x.ravel(), taken.ravel(), 1)
         if close(taken, factor * x + shift):
             fail(f"Row Enc-1 takes {factor:.3g} x {shift:+.3g}, and should take x as it is")
+    words = made_of(x, taken)
+    if words:
+        fail(f"Row Enc-1 takes x after {words}, and should take x as it is")
     fail("Row Enc-1 takes something else than the x that forward is given")
 
 
@@ -174,12 +177,16 @@ def posterior_split(submission):
     both = np.concatenate([first, second], axis=1)
     mistake(mu, both[:, ::2], "μ gets the even numbers of Enc-6 and log σ the odd ones: split it into halves")
     mistake(mu, first.clip(0), "there is a ReLU behind Enc-6: μ and log σ can't be negative")
+    if words := made_of(first, mu):
+        fail(f"what is returned for μ is the first half of what Enc-6 gives after {words}")
     same(mu, first, "μ, against the first half of what Enc-6 gives,")
     mistake(log_sigma, second.clip(0), "there is a ReLU behind Enc-6: log σ can't be negative")
     mistake(log_sigma, np.exp(second), "what is returned for log σ is exponentiated: it is σ, not log σ")
     mistake(log_sigma, second / 2, "what is returned for log σ is halved: Enc-6 gives log σ, not log σ²")
     mistake(log_sigma, second * 2, "what is returned for log σ is doubled: it is log σ²")
     mistake(log_sigma, first, "what is returned for log σ is μ")
+    if words := made_of(second, log_sigma):
+        fail(f"what is returned for log σ is the second half of what Enc-6 gives after {words}")
     same(log_sigma, second, "log σ, against the second half of what Enc-6 gives,")
 
 

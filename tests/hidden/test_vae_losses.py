@@ -14,6 +14,7 @@ PIXELS = 32 * 32
 FIXED_BATCHES = range(8, 513)  # sizes of a batch that somebody may have written into the code
 KL_TERMS = ("μ²", "σ²", "log σ", "the constant")
 RECON_TERMS = ("x log x'", "(1 − x) log(1 − x')")
+NEARLY_NONE = 5e-3  # so far a KL that is nearly 0 may be off
 EXACT = 1e-3  # how exactly coefficients of terms are known
 
 
@@ -62,6 +63,12 @@ def kl_closed_form(submission, inputs):
     got = submission["of_one.kl"] * fixed_divisor(submission, inputs, "kl")
     expected, sigma = divergence(mu, log_sigma), np.exp(log_sigma)
     if close(got, expected):
+        least = int(np.argmin(expected))
+        if abs(got[least] - expected[least]) > NEARLY_NONE:
+            fail(
+                f"your KL is {got[least]:.3g} for μ = {mu[least]:.2g} and σ = {sigma[least]:.2g}, where "
+                f"{expected[least]:.2g} is expected: something keeps it from going to 0"
+            )
         return
     mistake(got, 2 * expected, "your KL is exactly twice the expected one: the ½ is missing")
     mistake(got, -expected, "your KL has the wrong sign")
@@ -125,6 +132,8 @@ def recon_closed_form(submission, inputs):
     in_all["the target is made 1 wherever it is not 0"] = cross_entropy(np.ceil(target), recon)
     in_all["the term (1 − x) log(1 − x') is left out"] = terms[:, 0]
     in_all["the term x log x' is left out"] = terms[:, 1]
+    far = np.abs(target - np.round(recon)).reshape(len(target), -1).sum(axis=1)
+    mistake(got / (got / far).mean(), far, "your reconstruction loss is wrong: recon is rounded to 0 or 1")
     divisor = fixed_divisor(submission, inputs, "recon")
     for scale in (1, 1 / PIXELS, 1 / divisor):
         mistake(got / scale, -expected, "your reconstruction loss has the wrong sign")
@@ -239,7 +248,7 @@ def is_derivative(submission, inputs, loss: str, of: str) -> bool:
         return False
     along = (submission[f"gradient.{loss}.{of}"] * inputs_of(inputs, of)[0]).sum()
     numeric = submission[f"numeric.{loss}.{of}"].item()
-    return abs(along - numeric) <= 0.01 * abs(numeric) + 1e-4
+    return abs(along - numeric) <= 0.01 * abs(numeric) + 1e-4  # in single precision, too
 
 
 def fixed_divisor(submission, inputs, loss: str) -> int:
