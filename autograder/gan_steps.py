@@ -54,6 +54,8 @@ class Half:
         """What may be returned as its loss: the right one's value, or that of what was minimised."""
         plain = Loss("", 1.0, right)
         minimised = [] if self.loss is MISSING else [self.loss and self.loss.value(self.judgement.probabilities)]
+        if self.loss and self.loss.name == "judgements":
+            minimised.append(minimised[0] + abs(self.loss.weight))  # 1 - D(x), where nobody is sure of more than 1
         return [plain.value(self.judgement.probabilities), *minimised]
 
 

@@ -50,6 +50,7 @@ def _vae_forward(rng: np.random.Generator) -> dict:
         "x": _images(rng, 40),
         "z": z,
         "noise": noise,
+        "lowest": LOG_SIGMA_EDGES[0],
         **_vae_weights(rng, latent_dim),
     }
 
@@ -79,9 +80,9 @@ def _vae_losses(rng: np.random.Generator) -> dict:
     log_sigma_of_one = np.array([-0.3, 0.9, 0.5, -1.6, -0.9, 1.3]) + rng.uniform(-0.1, 0.1, 6)
     return {
         **{name: values[[*twice, once]] for name, values in drawn.items()},
-        # Beside the edges two that are nearly the prior, as an unused latent dimension is.
-        "mu_of_one": [*mu_of_one, 6.0, -6.0, 0.05, -0.03],
-        "log_sigma_of_one": [*log_sigma_of_one, *LOG_SIGMA_EDGES, -0.02, 0.03],
+        # The edges of either, and two that are nearly the prior, as an unused latent dimension is.
+        "mu_of_one": [*mu_of_one, 0.8, -0.7, 6.0, -6.0, 0.05, -0.03],
+        "log_sigma_of_one": [*log_sigma_of_one, *LOG_SIGMA_EDGES, 0.2, -0.3, -0.02, 0.03],
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from autograder.evidence import Failure, Findings, NotSeen
 from autograder.tables import CONNECTED, NORM, SEEN, Row, align, vae_decoder, vae_encoder
 
+STILL_ALIKE = 0.7  # the correlation of something with itself and noise
 NO_ACTIVATION, SOMETHING_ELSE = "no activation", "something else"
 
 
@@ -134,6 +135,10 @@ class Network:
     def row_of(self, index: int) -> str:
         """The name of the row that a layer is found in the place of, "" for a layer that no row has."""
         return next((row.name for row, found in zip(self.rows, self._found, strict=True) if found == index), "")
+
+    def is_idle(self, index: int) -> bool:
+        """Whether there are weights of the size of a row's that did not run."""
+        return self.rows[index].weight_shape() in self.idle
 
     def has(self, index: int) -> bool:
         """Whether there is a layer in the place of a row, right or wrong, that was seen to compute what it says."""
@@ -286,11 +291,24 @@ def made_of(given: np.ndarray, taken: np.ndarray) -> str:
         return ""
     words = between(Findings("", {"given": given, "taken": taken}), "given", "taken")
     if words != SOMETHING_ELSE:
-        return words.removeprefix(NO_ACTIVATION).removeprefix(",").removeprefix(" and ").strip()
+        for nothing in (NO_ACTIVATION, "ReLU") if given.min() >= 0 else (NO_ACTIVATION,):
+            words = words.removeprefix(nothing)
+        words = words.removeprefix(",").removeprefix(" and ").strip()
+        return words.replace("times ", "a multiplication by ").replace("plus ", "an addition of ")
     low, high = taken.min(), taken.max()
     if low < high and _alike(given.clip(low, high), taken):
         return f"a clamp to [{low:.3g}, {high:.3g}]"
-    return "rounding" if _alike(np.round(given), taken) else ""
+    if _alike(np.round(given), taken):
+        return "rounding"
+    one, other = given.reshape(len(given), -1), taken.reshape(len(taken), -1)
+    factors = (one * other).sum(axis=1, keepdims=True) / np.maximum((one**2).sum(axis=1, keepdims=True), 1e-12)
+    if _alike(one * factors, other):
+        return "a scaling of each instance by itself"
+    in_order = other.ravel()[np.argsort(one, axis=None)]
+    if (np.diff(in_order) >= -1e-5 * np.ptp(in_order)).all() and np.ptp(in_order) > 0:
+        return "another activation"
+    alike = np.corrcoef(one.ravel(), other.ravel())[0, 1] if one.std() and other.std() else 0
+    return "an addition of noise" if alike > STILL_ALIKE else ""
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:

@@ -55,16 +55,18 @@ def probe_layers(project: Project, inputs: dict[str, Tensor], record: Record) ->
 def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -> None:
     """Note what both branches of forward give with the weights that are given.
 
-    Inputs: "x", "z", "noise", and "weight.Enc-1" to "weight.Dec-6". In the place of reparameterize stands ours; where
-    forward(x) does not ask for it, the noise is seen in what is decoded, of many images.
+    Inputs: "x", "z", "noise", "lowest", a log sigma, and "weight.Enc-1" to "weight.Dec-6". In the place of
+    reparameterize stands ours; where forward(x) does not ask for it, the noise is seen in what is decoded, of many
+    images.
     """
     x = inputs["x"]
     model, latent_dim = make_one_that_runs(project, x, len(inputs["weight.Dec-1"]))
     z, noise = (inputs[name][:, :latent_dim] for name in ("z", "noise"))
     # Each for itself: a wrong encoder costs the decoder nothing.
+    encoder: dict[str, list[Layer]] = {}
     with record.part("carry.encoder", project):
         with _drawn_unless_carried(model.eval(), x[:FEW]):
-            carry_encoder(model, inputs)
+            encoder = carry_encoder(model, inputs)
         record.fact("carry.encoder", True)
     with record.part("carry.decoder", project):
         carry_decoder(model, inputs)
@@ -104,6 +106,14 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
                     for name, values in {"mu": mu, "log_sigma": log_sigma, "decoded": decoded}.items():
                         record.array(f"{mode}.many.{name}", values)
     record.fact("leaves the mode", leaves_mode)
+    if encoder:
+        with record.part("wide", project), GivenSample(model, noise), torch.no_grad():
+            # So large that log sigma is as low as it may be: all that is cut off on the way is seen.
+            scale = float(inputs["lowest"]) / float(reconstruct(model, x[:FEW])[2].min())
+            for head in encoder["Enc-6"]:
+                head.weight.mul_(scale)
+            for name, values in zip(ANSWERS[1:], reconstruct(model, x[:FEW])[1:], strict=True):
+                record.array(f"wide.{name}", values)
 
 
 def _is_in_mode(model: nn.Module, mode: str) -> bool:

@@ -124,7 +124,8 @@ def carry_encoder(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, list
             raise
         keys = {layer.key for layer in ran[sampled.first_asked :]}
     *first, last = rows
-    encoder = [layer for layer in ran if layer.key not in keys]
+    before = ran if sampled.first_asked is None else ran[: sampled.first_asked]
+    encoder = [layer for layer in before if layer.key not in keys]
     heads = encoder[len(first) :]
     if len(heads) not in (1, 2):
         raise NotCarried(f"{len(encoder)} layers ran in the encoder, where there are weights for {len(rows)}")

@@ -1,5 +1,7 @@
 """How the VAE draws z, and what its two branches of forward decode."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from autograder.checks import Waits, check, close, fail, holds, mistake, same
@@ -15,6 +17,9 @@ MODES = ("train", "eval")
 IN_WORDS = {"train": "training", "eval": "evaluation"}
 NORMAL_KURTOSIS, UNIFORM_KURTOSIS = 3.0, 1.8
 MOST_OF_UNIFORM = 1.8  # a uniform number is at most sqrt(3) standard deviations off; of 4,000 normal ones some are 3
+
+# So far from 0 the numbers of an encoder come in training; what is beyond may be cut off.
+REACHED = {"mu": (-6.0, 6.0), "log_sigma": LOG_SIGMA_EDGES}
 
 # How z may come out of mu, sigma and the noise: the mean and the standard deviation of z.
 LAWS = {
@@ -235,7 +240,10 @@ def generation(submission, inputs, graded):
                 fail("forward(z=z) decodes noise of its own, whatever z it is given")
         same(taken, z, "what forward(z=z) decodes, against the z that it is given,")
         if f"{mode}.one" in submission.failures:
-            raise NotSeen("a batch of one", submission.failures[f"{mode}.one"])
+            failure = replace(
+                submission.failures[f"{mode}.one"], hint="With a batch of one it stops, and runs with more"
+            )
+            raise NotSeen("a batch of one", failure)
     left = submission.fact("leaves the mode")
     if left["x"] and not left["z"]:  # of forward(x) the check of a training step tells it
         fail("forward(z=z) does not leave the model in the mode it was in: nothing in it may call train() or eval()")
@@ -249,6 +257,10 @@ def generation(submission, inputs, graded):
 def same_decoder(submission, inputs, graded):
     if not holds(generation, submission, inputs, graded):
         raise Waits("vae.generation")
+    for branch, row in layers.left_out(graded).items():
+        if branch == "z":
+            raise Waits(row)  # which tells it
+        fail(f"forward(x) does not run the layer of Row {row}, which forward(z=z) runs")
     for mode in MODES:
         recon, again = submission[f"{mode}.recon_x"], submission[f"{mode}.again"]
         if close(recon, again):
@@ -287,6 +299,14 @@ def encoder_numbers(submission, reference, graded, failed_before):
     for mode in MODES:
         for name in ("mu", "log_sigma"):
             same(submission[f"{mode}.{name}"], reference[f"{mode}.{name}"], f"{name} in {IN_WORDS[mode]} mode")
+    for name, (low, high) in REACHED.items():
+        got, right = submission[f"wide.{name}"], reference[f"wide.{name}"]
+        reached = (right > low - WITHIN) & (right < high + WITHIN)
+        if not close(got[reached], right[reached]):
+            what = f"what forward(x) returns for {name}"
+            if words := made_of(right, got):
+                fail(f"{what} has gone through {words}, and training reaches from {low:.2g} to {high:.2g}")
+            same(got[reached], right[reached], f"{what}, where it is as far out as training reaches,")
 
 
 @check(

@@ -812,7 +812,19 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
             swap("self.decoder(z)", "self.decoder(z + 0.1 * torch.randn_like(z))"),
         ],
         "gan.train_numbers",
-        "what the first layer takes, against z,",
+        "z after an addition of noise",
+    ),
+    "z has a length of 1": (
+        GAN_MODEL,
+        [swap("self.decoder(z)", "self.decoder(F.normalize(z, dim=1))")],
+        "gan.train_numbers",
+        "a scaling of each instance",
+    ),
+    "an instance normalisation": (
+        GAN_MODEL,
+        [swap("nn.BatchNorm2d(2 * hidden_dim)", "nn.InstanceNorm2d(2 * hidden_dim)")],
+        "gan.gen_2",
+        "there is something else",
     ),
     "the generator ignores z": (
         GAN_MODEL,
@@ -824,7 +836,7 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         GAN_MODEL,
         [swap("self.decoder(z)", "self.decoder(z / 2)")],
         "gan.train_numbers",
-        "what the first layer takes, against z,",
+        "z after a multiplication by 0.5",
     ),
     "upsampling and a convolution": (
         GAN_MODEL,
@@ -1660,6 +1672,12 @@ MUTANTS: dict[str, tuple[str, list[Change], str, str]] = {
         [swap("        self._optimG.step()\n", "")],
         "gan.one_step_each",
         "G is never updated",
+    ),
+    "a hinge loss for the real half": (
+        GAN_TRAINER,
+        [swap("BCE_criterion(D_real, torch.ones_like(D_real))", "(1 - D_real).clamp(min=0).mean()")],
+        "gan.d_real_half",
+        "as of a Wasserstein GAN",
     ),
     "a block left pass": (GAN_TRAINER, [block(3, "pass")], "gan.one_step_each", "loss_G"),
     "block 1 left pass": (GAN_TRAINER, [block(1, "pass")], "gan.one_step_each", "loss_D_real"),

@@ -214,6 +214,118 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
         "vae.same_decoder",
         "forward(z=z) returns what Dec-6 gives without its Sigmoid",
     ),
+    "log sigma is clamped in forward": (
+        VAE_MODEL,
+        [swap(".chunk(2, dim=1)\n", ".chunk(2, dim=1)\n            log_sigma = log_sigma.clamp(-5, 5)\n")],
+        "vae.encoder_numbers",
+        "a clamp to [-5, 5]",
+    ),
+    "mu goes through a Tanh": (
+        VAE_MODEL,
+        [swap(".chunk(2, dim=1)\n", ".chunk(2, dim=1)\n            mu = mu.tanh()\n")],
+        "vae.posterior_split",
+        "the first half of what Enc-6 gives after Tanh",
+    ),
+    "log sigma bends": (
+        VAE_MODEL,
+        [swap(".chunk(2, dim=1)\n", ".chunk(2, dim=1)\n            log_sigma = 5 * (log_sigma / 5).tanh()\n")],
+        "vae.posterior_split",
+        "after another activation",
+    ),
+    "dropout on x": (
+        VAE_MODEL,
+        [swap("self.encoder(x)", "self.encoder(F.dropout(x, 0.1, self.training))")],
+        "vae.enc_1",
+        "x after dropout",
+    ),
+    "dropout on z": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(F.dropout(z, 0.2, self.training))")],
+        "vae.generation",
+        "z after dropout",
+    ),
+    "z is clamped": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(z.clamp(-2, 2))")],
+        "vae.generation",
+        "z after a clamp to [-2, 2]",
+    ),
+    "generation draws its own z": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(torch.randn(len(z), self.latent_dim))")],
+        "vae.generation",
+        "noise of its own",
+    ),
+    "generation leaves Dec-1 out": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder[2:](z)")],
+        "vae.dec_1",
+        "forward(z=z) does not run it",
+    ),
+    "a reconstruction leaves Dec-1 out": (
+        VAE_MODEL,
+        [swap("self.decoder(self.reparam", "self.decoder[2:](self.reparam")],
+        "vae.same_decoder",
+        "forward(x) does not run the layer of Row Dec-1",
+    ),
+    "block 4 leaves evaluation mode on": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "self.eval()\n        images = self.decoder(z)")],
+        "vae.generation",
+        "nothing in it may call",
+    ),
+    "a batch of one is squeezed in block 4": (
+        VAE_MODEL,
+        [swap("images = self.decoder(z)", "images = self.decoder(z.squeeze())")],
+        "vae.generation",
+        "With a batch of one it stops",
+    ),
+    "sigma has something added": (
+        VAE_MODEL,
+        [swap("log_sigma.exp() * epsilon", "(log_sigma.exp() + 0.1) * epsilon")],
+        "vae.z_distribution",
+        "more than exp(log σ)",
+    ),
+    "free bits": (
+        VAE_TRAINER,
+        [
+            swap(
+                "0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum()",
+                "(0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1)).clamp(min=0.1).sum()",
+            )
+        ],
+        "vae.kl_closed_form",
+        "something keeps it from going to 0",
+    ),
+    "mu is clamped in the KL": (
+        VAE_TRAINER,
+        [swap("mu**2", "mu.clamp(-3, 3) ** 2")],
+        "vae.kl_closed_form",
+        "right but for μ",
+    ),
+    "recon is rounded in the loss": (
+        VAE_TRAINER,
+        [swap("F.binary_cross_entropy(recon,", "F.binary_cross_entropy(recon.round(),")],
+        "vae.recon_closed_form",
+        "recon is rounded",
+    ),
+    "a target that is above a half": (
+        VAE_TRAINER,
+        [swap("(recon, target, ", "(recon, (target > 0.5).float(), ")],
+        "vae.recon_closed_form",
+        "the target is rounded",
+    ),
+    "the learning rate decays slowly": (
+        VAE_TRAINER,
+        [
+            swap(
+                "            self.optimizer.step()\n",
+                "            self.optimizer.step()\n            self.optimizer.param_groups[0]['lr'] *= 0.999\n",
+            )
+        ],
+        "vae.training_step",
+        "0.999 times what the learning rate asks for",
+    ),
     "generation ignores z": (
         VAE_MODEL,
         [swap("images = self.decoder(z)", "images = self.decoder(z * 0)")],
@@ -424,7 +536,7 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
         VAE_TRAINER,
         [swap(STEP, f"            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)\n{STEP}")],
         "vae.training_step",
-        "times what they should be",
+        "cut to a length of 1",
     ),
     "two updates": (VAE_TRAINER, [swap(STEP, STEP + STEP)], "vae.training_step", "makes 2 steps"),
     "KL counts from the second step on": (
@@ -437,6 +549,7 @@ WRONG_VAES: dict[str, tuple[str, list[Change], str, str]] = {
 
 # What else fails (see wrong_solutions.ALSO).
 ALSO_IN_VAES = {
+    "recon is rounded in the loss": {"vae.recon_gradients"},
     "noise is decoded, by an encoder with another kernel": {"vae.enc_1"},
     "the batch is 32": {"vae.recon_average"},
     "the losses are not returned": set(),
