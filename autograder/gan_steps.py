@@ -175,7 +175,7 @@ class Step:
             NotSeen: it isn't there.
         """
         got, right = self.gradient("D"), self._given
-        if close(got, right.gradient_of_D):
+        if close(got, right.gradient_of_D) or is_cut(got, right.gradient_of_D):
             halves = (Half(right.judged_real, Loss("", 1.0, REAL)), Half(right.judged_fake, Loss("", 1.0, FAKE)))
             return ExplainedD(*halves, 0.0)
         if not np.isfinite(got).all():
@@ -203,7 +203,8 @@ class Step:
             NotSeen: it isn't there.
         """
         got, right = self.gradient("G"), self.judged_after
-        if got.any() and close(got, right_gradient_of_G(right)):
+        known = right_gradient_of_G(right)
+        if got.any() and (close(got, known) or is_cut(got, known)):
             return ExplainedG(Half(right, Loss("", 1.0, REAL)), 0.0, 0.0)
         if not np.isfinite(got).all():
             exchanged = Half(right, Loss("exchanged", 1.0, REAL))
@@ -408,6 +409,12 @@ def steps_seen(found: Findings, inputs: Mapping[str, np.ndarray]) -> list[Step]:
         if steps and (not form or f"stopped.{steps[0].name}" not in found.failures):
             return steps
     raise NotSeen("0.D.0.gradient", found.failure("0.D.0.gradient"))
+
+
+def is_cut(got: np.ndarray, right: np.ndarray) -> bool:
+    """Whether a gradient is the right one, cut to a range on both sides of 0."""
+    most = np.abs(got).max(initial=0)
+    return most > 0 and not close(got, right) and close(got, right.clip(-most, most))
 
 
 def adams_change(step: Step, player: str) -> Iterator[tuple[Update, np.ndarray]]:

@@ -13,6 +13,7 @@ from . import test_vae_layers as layers
 
 WITHIN = 0.1  # of the measured mean and spread, in standard deviations: six times what chance makes of 4,000 draws
 FEW_WITHIN = 0.15  # likewise of some hundred draws of some numbers each
+LARGEST_CORRELATION = 0.2  # that chance makes of a thousand numbers; six times its standard deviation
 MODES = ("train", "eval")
 IN_WORDS = {"train": "training", "eval": "evaluation"}
 NORMAL_KURTOSIS, UNIFORM_KURTOSIS = 3.0, 1.8
@@ -199,7 +200,9 @@ def judge_call(submission, mode: str, at: str) -> None:
 def judge_own_noise(submission, mode: str, at: str) -> None:
     """Fail unless what is decoded, without reparameterize, is noise around μ with the standard deviation σ."""
     z, mu, log_sigma = (submission[f"{mode}.many.{name}"] for name in ("decoded", "mu", "log_sigma"))
-    if is_standard((z - mu) / np.exp(log_sigma)):
+    with np.errstate(all="ignore"):
+        drawn = (z - mu) / np.exp(log_sigma)
+    if is_standard(drawn) and not follows_from(drawn, mu) and not follows_from(drawn**2, log_sigma):
         return
     with np.errstate(all="ignore"):  # of large numbers: no law that is looked for
         laws = {
@@ -337,6 +340,13 @@ def follows(z: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> bool:
     with np.errstate(all="ignore"):
         off = np.abs(z.mean(axis=0) - mean), np.abs(z.std(axis=0) - deviation)
         return bool(max((one / deviation).max() for one in off) <= WITHIN)
+
+
+def follows_from(noise: np.ndarray, other: np.ndarray) -> bool:
+    """Whether noise hangs on something that it should have nothing to do with."""
+    if not (np.isfinite(noise).all() and np.isfinite(other).all() and noise.std() and other.std()):
+        return False
+    return bool(abs(np.corrcoef(noise.ravel(), other.ravel())[0, 1]) > LARGEST_CORRELATION)
 
 
 def is_standard(noise: np.ndarray) -> bool:
