@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autograder.probe.kept import what_is_kept
-from autograder.probe.layers import ALL_KINDS, CONNECTED, Layer, NotCarried, Watch, memory, note_layers, watch
+from autograder.probe.layers import ALL_KINDS, CONNECTED, Layer, Watch, memory, note_layers, watch
 from autograder.probe.project import Project
 from autograder.probe.record import Record, tensor
 from autograder.probe.repeatable import SEED, repeatable
@@ -63,10 +63,9 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
     model, latent_dim = make_one_that_runs(project, x, len(inputs["weight.Dec-1"]))
     z, noise = (inputs[name][:, :latent_dim] for name in ("z", "noise"))
     # Each for itself: a wrong encoder costs the decoder nothing.
-    encoder: dict[str, list[Layer]] = {}
     with record.part("carry.encoder", project):
         with _drawn_unless_carried(model.eval(), x[:FEW]):
-            encoder = carry_encoder(model, inputs)
+            carry_encoder(model, inputs)
         record.fact("carry.encoder", True)
     with record.part("carry.decoder", project):
         carry_decoder(model, inputs)
@@ -106,14 +105,36 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
                     for name, values in {"mu": mu, "log_sigma": log_sigma, "decoded": decoded}.items():
                         record.array(f"{mode}.many.{name}", values)
     record.fact("leaves the mode", leaves_mode)
-    if encoder:
-        with record.part("wide", project), GivenSample(model, noise), torch.no_grad():
-            # So large that log sigma is as low as it may be: all that is cut off on the way is seen.
-            scale = float(inputs["lowest"]) / float(reconstruct(model, x[:FEW])[2].min())
-            for head in encoder["Enc-6"]:
-                head.weight.mul_(scale)
-            for name, values in zip(ANSWERS[1:], reconstruct(model, x[:FEW])[1:], strict=True):
-                record.array(f"wide.{name}", values)
+    with record.part("wide", project):
+        _note_far_out(record, model, x[:FEW], noise, float(inputs["lowest"]))
+
+
+def _note_far_out(record: Record, model: nn.Module, x: Tensor, noise: Tensor, lowest: float) -> None:
+    """Note what is returned, and what Enc-6 gives for it, where its weights make log sigma as low as it may be."""
+    heads, (_, mu, log_sigma) = _heads(model, x, noise)
+    if not heads:
+        return
+    with torch.no_grad():
+        for head in heads:
+            for one in (head.weight, head.bias):
+                if one is not None:
+                    one.mul_(lowest / log_sigma.min())
+    heads, (_, mu, log_sigma) = _heads(model, x, noise)
+    record.array("wide.mu", mu)
+    record.array("wide.log_sigma", log_sigma)
+    record.array("wide.given", torch.cat([head.given for head in heads], dim=1))
+
+
+def _heads(model: nn.Module, x: Tensor, noise: Tensor) -> tuple[list[Layer], tuple[Tensor, Tensor, Tensor]]:
+    """The one or two layers that give mu and log sigma, the last ones before the sample; none where it isn't known."""
+    with GivenSample(model, noise) as sampled, Watch(model) as seen:
+        sampled.when_asked = partial(len, seen.layers)
+        answer = reconstruct(model, x)
+    before, width = seen.layers[: sampled.first_asked or 0], answer[1].shape[1]
+    for number, outputs in ((1, 2 * width), (2, width)):
+        if len(before) >= number and all(one.facts["outputs"] == outputs for one in before[-number:]):
+            return before[-number:], answer
+    return [], answer
 
 
 def _is_in_mode(model: nn.Module, mode: str) -> bool:
@@ -128,7 +149,7 @@ def _drawn_unless_carried(model: nn.Module, x: Tensor) -> Iterator[None]:
     """
     try:
         yield
-    except NotCarried:
+    except Exception:
         with suppress(Exception), GivenSample(model, None), Watch(model, SEED):
             reconstruct(model, x)
         raise

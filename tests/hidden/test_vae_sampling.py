@@ -297,13 +297,27 @@ def encoder_numbers(submission, reference, graded, failed_before):
             takes_x = holds(layers.encoder_rows, graded[0]["vae_layers"], 1)  # x may be changed in training mode only
             if takes_x and not layers.depends_on_the_mode(graded[0]["vae_layers"]):
                 same(evaluated, trained, f"{name} in evaluation mode, against the one in training mode,")
+        judge_far_out(submission, graded)
         return
     must_be_carried(submission, "encoder", failed_before)
     for mode in MODES:
         for name in ("mu", "log_sigma"):
             same(submission[f"{mode}.{name}"], reference[f"{mode}.{name}"], f"{name} in {IN_WORDS[mode]} mode")
+    judge_far_out(submission, graded)
+
+
+def judge_far_out(submission, graded) -> None:
+    """Fail if what Enc-6 gives is cut off on its way out of forward, where training reaches it."""
+    if "wide.given" not in submission or not holds(layers.posterior_split, graded[0]["vae_layers"]):
+        return  # another check tells
+    mu, given = submission["wide.mu"], submission["wide.given"]
+    halves = dict(zip(REACHED, np.split(given, 2, axis=1), strict=True))
+    if (
+        not np.abs(mu - halves["mu"]).mean() <= np.abs(mu - halves["log_sigma"]).mean()
+    ):  # two heads, the other way round
+        halves = dict(zip(REACHED, reversed(halves.values()), strict=True))
     for name, (low, high) in REACHED.items():
-        got, right = submission[f"wide.{name}"], reference[f"wide.{name}"]
+        got, right = submission[f"wide.{name}"], halves[name]
         reached = (right > low - WITHIN) & (right < high + WITHIN)
         if not close(got[reached], right[reached]):
             what = f"what forward(x) returns for {name}"
