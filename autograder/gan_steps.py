@@ -27,12 +27,11 @@ from autograder.gan_gradients import (
     right_gradient_of_G,
 )
 from autograder.gan_losses import MISSING, Loss, loss_of, seen_slopes
-from autograder.probe.players import WIDE, widened
+from autograder.probe.players import REPORTED, WIDE, widened
 
 MOST_UPDATES = 4  # of a player in one step that were noted
 EXPLAINED = 3e-3  # of a gradient
 NOTHING = 0.01  # of the larger part of a gradient
-RETURNED = ("loss_D", "loss_G", "D_x", "D_G_z1", "D_G_z2")
 BETA2, ADAMS_EPSILON = 0.999, 1e-8
 # Ways to judge that are another check's matter, or come to the same.
 PAID_ELSEWHERE = ("", "changed weights", "left in evaluation mode")
@@ -76,20 +75,22 @@ class Update:
 
 @dataclass
 class ExplainedD:
-    """D's gradient: its two halves, and how much of an earlier step's is in it."""
+    """D's gradient: its two halves, how much of an earlier step's is in it, and whether large numbers are cut."""
 
     real: Half
     fake: Half
     leftover: float
+    is_cut: bool = False
 
 
 @dataclass
 class ExplainedG:
-    """G's gradient: what it is told, and how much of D's step and of an earlier step is in it."""
+    """G's gradient: what it is told, how much of D's step and of an earlier one is in it, whether it is cut."""
 
     told: Half
     leak: float
     leftover: float
+    is_cut: bool = False
 
 
 class Step:
@@ -175,9 +176,10 @@ class Step:
             NotSeen: it isn't there.
         """
         got, right = self.gradient("D"), self._given
-        if close(got, right.gradient_of_D) or is_cut(got, right.gradient_of_D):
+        is_right = close(got, right.gradient_of_D)
+        if is_right or _is_cut(got, right.gradient_of_D):
             halves = (Half(right.judged_real, Loss("", 1.0, REAL)), Half(right.judged_fake, Loss("", 1.0, FAKE)))
-            return ExplainedD(*halves, 0.0)
+            return ExplainedD(*halves, 0.0, is_cut=not is_right)
         if not np.isfinite(got).all():
             return self._exchanged_in_D()
         if not got.any():
@@ -204,8 +206,9 @@ class Step:
         """
         got, right = self.gradient("G"), self.judged_after
         known = right_gradient_of_G(right)
-        if got.any() and (close(got, known) or is_cut(got, known)):
-            return ExplainedG(Half(right, Loss("", 1.0, REAL)), 0.0, 0.0)
+        is_right = close(got, known)
+        if got.any() and (is_right or _is_cut(got, known)):
+            return ExplainedG(Half(right, Loss("", 1.0, REAL)), 0.0, 0.0, is_cut=not is_right)
         if not np.isfinite(got).all():
             exchanged = Half(right, Loss("exchanged", 1.0, REAL))
             is_so = "loss_G" in self and close(self["loss_G"], exchanged.loss.value(right.probabilities))
@@ -400,7 +403,7 @@ def steps_seen(found: Findings, inputs: Mapping[str, np.ndarray]) -> list[Step]:
         steps: list[Step] = []
         for number in range(len(own["D"])):
             name = f"{form}{number}"
-            if not any(f"{name}.{one}" in found for one in ("D.0.gradient", "G.0.gradient", *RETURNED)):
+            if not any(f"{name}.{one}" in found for one in ("D.0.gradient", "G.0.gradient", *REPORTED)):
                 continue
             before = steps[-1] if steps and f"stopped again.{name}" not in found.failures else None
             if before and f"stopped anew.{before.name}" in found.failures:
@@ -411,10 +414,10 @@ def steps_seen(found: Findings, inputs: Mapping[str, np.ndarray]) -> list[Step]:
     raise NotSeen("0.D.0.gradient", found.failure("0.D.0.gradient"))
 
 
-def is_cut(got: np.ndarray, right: np.ndarray) -> bool:
-    """Whether a gradient is the right one, cut to a range on both sides of 0."""
+def _is_cut(got: np.ndarray, right: np.ndarray) -> bool:
+    """Whether a gradient that is not the right one is that cut to a range on both sides of 0."""
     most = np.abs(got).max(initial=0)
-    return most > 0 and not close(got, right) and close(got, right.clip(-most, most))
+    return most > 0 and close(got, right.clip(-most, most))
 
 
 def adams_change(step: Step, player: str) -> Iterator[tuple[Update, np.ndarray]]:

@@ -163,7 +163,7 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
     x, z = _layers(findings, f"{run}.x"), _layers(findings, f"{run}.z")
     if not x and not z and f"{run}.x" not in findings.facts:
         raise NotSeen(f"{run}.make", findings.failure(f"{run}.make"))
-    if x and takes_one_z(findings, f"{run}.z"):
+    if x and _takes_one_z(findings, f"{run}.z"):
         z = []  # nothing is seen of layers that are given the same twice
     keys = {layer["key"] for layer in z}
     sampled_at = findings.facts.get(f"{run}.x.sampled_at")
@@ -187,7 +187,7 @@ def vae_networks(findings: Findings, run: int, channels: int, latent_dim: int) -
     )
 
 
-def takes_one_z(findings: Findings, name: str) -> bool:
+def _takes_one_z(findings: Findings, name: str) -> bool:
     """Whether the first layer of a run takes the same of every instance."""
     if f"{name}.0.taken" not in findings:
         return False

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from autograder.probe.kept import what_is_kept
-from autograder.probe.layers import ALL_KINDS, Watch, carry, note_layers, sizes_of, watch
-from autograder.probe.players import WIDE, Judge, Painter, widened
+from autograder.probe.layers import ALL_KINDS, Watch, carry, is_in_mode, note_layers, sizes_of, watch
+from autograder.probe.players import REPORTED, WIDE, Judge, Painter, widened
 from autograder.probe.project import Project
 from autograder.probe.record import Record, number, several, tensor
 from autograder.probe.standins import stand_ins
 
-REPORTED = ("loss_D", "loss_G", "D_x", "D_G_z1", "D_G_z2")
 NUM_PIXELS = 200  # of an image, where so many tell it from another
 MOST_UPDATES = 4  # of one player in one step that are noted
 
@@ -82,13 +81,13 @@ def _note_own(project: Project, record: Record, sizes: Sequence[int]) -> bool:
         for mode, images in (("train", z), ("again", z), ("train_part", z[:2]), ("eval", z), ("eval_part", z[:2])):
             model.train(not mode.startswith("eval"))
             found[mode] = model(images.clone()).flatten(1)[:2, :NUM_PIXELS]
-            modes[mode] = [bool(one.training) for one in model.modules()]
+            modes[mode] = is_in_mode(model, not mode.startswith("eval"))
         for mode, images in found.items():
             record.array(f"own.{mode}", images)
         sizes = sizes_of(model)
         has_own = [sizes.get(layer.key) == layer.weight.numel() for layer in layers if layer.weight is not None]
         record.fact("own.weights", all(has_own))
-        record.fact("own.modes", {"train": all(modes["train"]), "eval": not any(modes["eval"])})
+        record.fact("own.modes", {mode: modes[mode] for mode in ("train", "eval")})
         record.array("own.z", z[:, :5, 0, 0])
         record.array("own.taken", layers[0].taken.flatten(1)[:, :5])
         has_run = True

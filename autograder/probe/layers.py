@@ -128,6 +128,11 @@ def note_layers(record: Record, name: str, layers: Sequence[Layer], kinds: Seque
                 record.array(f"{name}.{index}.given", layer.given)
 
 
+def is_in_mode(model: nn.Module, training: bool) -> bool:
+    """Whether all of a model is in training mode, or all in evaluation mode."""
+    return all(bool(one.training) == training for one in model.modules())
+
+
 def watch(model: nn.Module, run: Callable[[], object]) -> tuple[object, list[Layer]]:
     """Run student code: what it gives, and the layers that ran."""
     with Watch(model) as seen:

@@ -13,6 +13,7 @@ from autograder.probe.plans import PLANS
 LATENT_DIM = 6
 HIDDEN_DIM = 4
 MOST_NOTED = 12  # calls in one step
+REPORTED = ("loss_D", "loss_G", "D_x", "D_G_z1", "D_G_z2")  # what train_step returns
 WIDE = "wide"  # what a step's name begins with where it has as many images as main.py's
 
 

@@ -1,14 +1,14 @@
 """What is seen of a student's VAE: its layers, its two branches, and how it draws z."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from autograder.probe.kept import what_is_kept
-from autograder.probe.layers import ALL_KINDS, CONNECTED, Layer, Watch, memory, note_layers, watch
+from autograder.probe.layers import ALL_KINDS, CONNECTED, Layer, Watch, is_in_mode, memory, note_layers, watch
 from autograder.probe.project import Project
 from autograder.probe.record import Record, tensor
 from autograder.probe.repeatable import SEED, repeatable
@@ -64,8 +64,13 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
     z, noise = (inputs[name][:, :latent_dim] for name in ("z", "noise"))
     # Each for itself: a wrong encoder costs the decoder nothing.
     with record.part("carry.encoder", project):
-        with _drawn_unless_carried(model.eval(), x[:FEW]):
-            carry_encoder(model, inputs)
+        try:
+            carry_encoder(model.eval(), inputs)
+        except Exception:
+            # With the weights that PyTorch gives all posteriors are nearly N(0, 1), and noise of any kind fits them.
+            with suppress(Exception), GivenSample(model, None), Watch(model, SEED):
+                reconstruct(model, x[:FEW])
+            raise
         record.fact("carry.encoder", True)
     with record.part("carry.decoder", project):
         carry_decoder(model, inputs)
@@ -80,14 +85,15 @@ def probe_forward(project: Project, inputs: dict[str, Tensor], record: Record) -
             if layers:
                 record.array(f"{mode}.z_taken", layers[0].taken)
             keys = {layer.key for layer in layers}
-            leaves_mode["z"] &= _is_in_mode(model, mode)
+            leaves_mode["z"] &= is_in_mode(model, mode == "train")
         with record.part(f"{mode}.one", project):
             decode(model, z[:1])
+        model.train(mode == "train")  # whatever block 4 has left
         with record.part(f"{mode}.x", project), GivenSample(model, noise) as sampled:
             with Watch(model) as seen:
                 sampled.when_asked = partial(len, seen.layers)
-                recon, mu, log_sigma = reconstruct(model.train(mode == "train"), x[:FEW])
-            leaves_mode["x"] &= _is_in_mode(model, mode)
+                recon, mu, log_sigma = reconstruct(model, x[:FEW])
+            leaves_mode["x"] &= is_in_mode(model, mode == "train")
             for name, values in zip(ANSWERS, (recon, mu, log_sigma), strict=True):
                 record.array(f"{mode}.{name}", values)
             for number_of_call, call in enumerate(sampled.calls[:MOST_CALLS]):
@@ -135,24 +141,6 @@ def _heads(model: nn.Module, x: Tensor, noise: Tensor) -> tuple[list[Layer], tup
         if len(before) >= number and all(one.facts["outputs"] == outputs for one in before[-number:]):
             return before[-number:], answer
     return [], answer
-
-
-def _is_in_mode(model: nn.Module, mode: str) -> bool:
-    return all(bool(one.training) == (mode == "train") for one in model.modules())
-
-
-@contextmanager
-def _drawn_unless_carried(model: nn.Module, x: Tensor) -> Iterator[None]:
-    """Draw weights of the model's own shapes where none can be carried into it in the block.
-
-    With those that PyTorch gives a layer, all posteriors are nearly N(0, 1), and noise of any kind would fit them.
-    """
-    try:
-        yield
-    except Exception:
-        with suppress(Exception), GivenSample(model, None), Watch(model, SEED):
-            reconstruct(model, x)
-        raise
 
 
 def _decoded(layers: Sequence[Layer], keys: set[int], mu: Tensor, sampled_at: int | None = None) -> Tensor | None:

@@ -276,8 +276,8 @@ def must_be_there(graded, *halves: int) -> None:
             raise Waits(f"{PREFIX[half]}_1")
 
 
-def left_out(graded) -> dict[str, str]:
-    """The first row of the decoder whose layer one branch of forward leaves out: "x" -> its name, "z" -> its points."""
+def left_out(graded) -> dict[str, int]:
+    """The first of the decoder's rows, from 1, whose layer a branch of forward leaves out: "x" or "z" -> the row."""
     findings = graded[0]["vae_layers"]
     try:
         network = vae_networks(findings, 0, *VAE_DEFAULTS)[DECODER]
@@ -285,11 +285,11 @@ def left_out(graded) -> dict[str, str]:
         return {}
     rows = range(len(network.rows))
     unused = [index for index in rows if network.layer(index) is None and network.is_idle(index)]
-    found = {"z": f"{PREFIX[DECODER]}_{unused[0] + 1}"} if unused else {}
+    found = {"z": unused[0] + 1} if unused else {}
     ran = {layer["key"] for layer in findings.facts.get("0.x", [])}
     missing = [index for index in rows if network.has(index) and network.layer(index)["key"] not in ran]
     if missing and "0.x" not in findings.failures:
-        found["x"] = network.rows[missing[0]].name
+        found["x"] = missing[0] + 1
     return found
 
 

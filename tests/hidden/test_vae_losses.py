@@ -249,7 +249,7 @@ def is_derivative(submission, inputs, loss: str, of: str) -> bool:
         return False
     along = (submission[f"gradient.{loss}.{of}"] * inputs_of(inputs, of)[0]).sum()
     numeric = submission[f"numeric.{loss}.{of}"].item()
-    return abs(along - numeric) <= 0.01 * abs(numeric) + 1e-4  # in single precision, too
+    return abs(along - numeric) <= 0.01 * abs(numeric) + 1e-4
 
 
 def fixed_divisor(submission, inputs, loss: str) -> int:

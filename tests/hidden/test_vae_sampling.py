@@ -260,10 +260,11 @@ def generation(submission, inputs, graded):
 def same_decoder(submission, inputs, graded):
     if not holds(generation, submission, inputs, graded):
         raise Waits("vae.generation")
-    for branch, row in layers.left_out(graded).items():
-        if branch == "z":
-            raise Waits(row)  # which tells it
-        fail(f"forward(x) does not run the layer of Row {row}, which forward(z=z) runs")
+    left_out = layers.left_out(graded)
+    if "z" in left_out:
+        raise Waits(f"vae.dec_{left_out['z']}")
+    if "x" in left_out:
+        fail(f"forward(x) does not run the layer of Row Dec-{left_out['x']}, which forward(z=z) runs")
     for mode in MODES:
         recon, again = submission[f"{mode}.recon_x"], submission[f"{mode}.again"]
         if close(recon, again):
@@ -312,9 +313,8 @@ def judge_far_out(submission, graded) -> None:
         return  # another check tells
     mu, given = submission["wide.mu"], submission["wide.given"]
     halves = dict(zip(REACHED, np.split(given, 2, axis=1), strict=True))
-    if (
-        not np.abs(mu - halves["mu"]).mean() <= np.abs(mu - halves["log_sigma"]).mean()
-    ):  # two heads, the other way round
+    far_off = {name: np.abs(mu - half).mean() for name, half in halves.items()}
+    if far_off["log_sigma"] < far_off["mu"]:  # two heads, the other way round
         halves = dict(zip(REACHED, reversed(halves.values()), strict=True))
     for name, (low, high) in REACHED.items():
         got, right = submission[f"wide.{name}"], halves[name]
