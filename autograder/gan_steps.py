@@ -32,6 +32,7 @@ from autograder.probe.players import REPORTED, WIDE, widened
 MOST_UPDATES = 4  # of a player in one step that were noted
 EXPLAINED = 3e-3  # of a gradient
 NOTHING = 0.01  # of the larger part of a gradient
+ROUNDED = 1e-6  # of a gradient
 BETA2, ADAMS_EPSILON = 0.999, 1e-8
 # Ways to judge that are another check's matter, or come to the same.
 PAID_ELSEWHERE = ("", "changed weights", "left in evaluation mode")
@@ -415,9 +416,9 @@ def steps_seen(found: Findings, inputs: Mapping[str, np.ndarray]) -> list[Step]:
 
 
 def _is_cut(got: np.ndarray, right: np.ndarray) -> bool:
-    """Whether a gradient that is not the right one is that cut to a range on both sides of 0."""
+    """Whether a gradient is the right one cut to a range on both sides of 0, by more than a rounding."""
     most = np.abs(got).max(initial=0)
-    return most > 0 and close(got, right.clip(-most, most))
+    return 0 < most < (1 - NOTHING) * np.abs(right).max() and close(got, right.clip(-most, most))
 
 
 def adams_change(step: Step, player: str) -> Iterator[tuple[Update, np.ndarray]]:
@@ -442,13 +443,18 @@ def adams_change(step: Step, player: str) -> Iterator[tuple[Update, np.ndarray]]
 
 
 def _explain(got: np.ndarray, *parts: np.ndarray) -> list[np.ndarray] | None:
-    """Of each part the factors with which they add up to a gradient; None where they can't."""
+    """Of each part the factors with which they add up to a gradient; None where they can't.
+
+    They are 0 for a part that is lost in the rounding of the others.
+    """
     columns = np.concatenate(parts, axis=1)
     sizes = np.linalg.norm(columns, axis=0)
     factors = np.linalg.lstsq(columns / np.where(sizes, sizes, 1), got, rcond=None)[0] / np.where(sizes, sizes, 1)
     if not np.linalg.norm(got - columns @ factors) <= EXPLAINED * np.linalg.norm(got):
         return None
-    return np.split(factors, np.cumsum([part.shape[1] for part in parts])[:-1])
+    found = np.split(factors, np.cumsum([part.shape[1] for part in parts])[:-1])
+    least = ROUNDED * np.linalg.norm(got)
+    return [one if np.linalg.norm(part @ one) > least else 0 * one for part, one in zip(parts, found, strict=True)]
 
 
 def _are_parallel(one: np.ndarray, other: np.ndarray | None) -> bool:
