@@ -192,7 +192,12 @@ def in_each_step(steps: Sequence[Step], judge_step: Callable[[Step], None]) -> N
 
 
 def wait_where_untaught(steps: Sequence[Step], player: str) -> None:
-    """Wait where a player is told nothing in any of the steps: what is done with no gradient shows nothing."""
+    """Wait where a player is told nothing in any of the steps: what is done with no gradient shows nothing.
+
+    Nor does what is done with G's gradient before the loss of G is there.
+    """
+    if player == "G" and not all(step.is_D_first for step in steps):
+        raise Waits("gan.one_step_each")
     told = [step.explained(player) for step in steps]
     halves = [(one.real, one.fake) if player == "D" else (one.told,) for one in told if one is not None]
     if halves and all(half.loss is MISSING for some in halves for half in some):
