@@ -1,4 +1,4 @@
-"""Import this once before many forks run probes: all that PyTorch loads only when it is first needed."""
+"""Import this once before many forks run probes: all that PyTorch loads or prepares only when it is first needed."""
 
 import torch
 import torchvision  # noqa: F401  # students import it
@@ -8,8 +8,14 @@ import coursekit.data
 import coursekit.run  # noqa: F401
 from autograder.probe import run  # noqa: F401
 from autograder.probe.layers import watch
+from autograder.probe.players import LATENT_DIM, Judge, Painter
 from autograder.probe.standins import stand_ins
 from coursekit.speed import keep_freed_memory
+
+# The VAE's convolutions, from its images to its fully connected layers: inputs, outputs, stride. For each size of a
+# layer and of a batch PyTorch prepares itself once, which takes longer than to compute it.
+CONVOLUTIONS = ((1, 16, 1), (16, 32, 2), (32, 32, 1), (32, 16, 2))
+VAE_BATCHES, GAN_BATCHES = (2, 1, 4, 6), (5, 3, 1)  # those of the probes
 
 
 def _once() -> None:
@@ -17,13 +23,20 @@ def _once() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     stand_ins("GAN")
-    net = nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ConvTranspose2d(2, 1, 3), nn.Flatten(), nn.Linear(64, 1)
-    )
-    loss, _ = watch(net, lambda: net(torch.zeros(2, 1, 8, 8)).sum())
+    encoder = [nn.Conv2d(inputs, outputs, 3, stride, 1) for inputs, outputs, stride in CONVOLUTIONS]
+    decoder = [
+        nn.ConvTranspose2d(outputs, inputs, 3, stride, 1, stride - 1) for inputs, outputs, stride in CONVOLUTIONS[::-1]
+    ]
+    vae = nn.Sequential(*encoder, *decoder)
+    net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(1024, 1))
+    loss, _ = watch(net, lambda: net(torch.zeros(2, 1, 32, 32)).sum())
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
     loss.backward()
     optimizer.step()
+    for batch in VAE_BATCHES:
+        vae(torch.zeros(batch, 1, 32, 32)).sum().backward()
+    for batch in GAN_BATCHES:
+        Judge()(Painter()(torch.zeros(batch, LATENT_DIM, 1, 1))).sum().backward()
 
 
 _once()

@@ -39,11 +39,17 @@ UNDONE = {
     frozenset(("summed losses", "D's losses divided by the batch once more")),
     frozenset(("a loss of D as a float", "no backward pass for D")),
     frozenset(("gradients cleared between the halves", "D's gradient penalised")),
+    frozenset(("zero_grad of D between", "D's gradient penalised")),
     frozenset(("Dec-6's probabilities are clamped", "logits in place of a reconstruction")),
     frozenset(("Dec-6 has no Sigmoid", "a Sigmoid too many")),
     frozenset(("D_x from after", "D_x is forgotten")),
     frozenset(("KL for every instance", "the batch is 32")),
     frozenset(("a reconstruction loss for every instance", "the batch is 32")),
+    # A batch of another size stops before it could be averaged over the first one's.
+    *(
+        frozenset((f"labels cached {where}", "BCE averaged over the first batch"))
+        for where in ("on the Trainer", "in a global", "on the class", "in a default argument")
+    ),
     # Of judgements that small weights keep near a half none is clamped.
     *(
         frozenset((f"D's weights clipped in block {number}", f"D's judgements clamped{whose}"))
