@@ -41,7 +41,6 @@ UNDONE = {
     frozenset(("gradients cleared between the halves", "D's gradient penalised")),
     frozenset(("zero_grad of D between", "D's gradient penalised")),
     frozenset(("Dec-6's probabilities are clamped", "logits in place of a reconstruction")),
-    frozenset(("Dec-6 has no Sigmoid", "a Sigmoid too many")),
     frozenset(("D_x from after", "D_x is forgotten")),
     frozenset(("KL for every instance", "the batch is 32")),
     frozenset(("a reconstruction loss for every instance", "the batch is 32")),
