@@ -128,6 +128,7 @@ def in_init(line: str) -> dict[str, bytes]:
     return changed("VAE/model.py", "        # TODO END\n", f"        {line}\n        # TODO END\n")
 
 
+@needs_any_way
 @pytest.mark.parametrize(
     ("codes", "reason"),
     [
@@ -146,6 +147,7 @@ def test_what_could_be_images_has_no_fid(codes, reason):
     assert reason in trained.stopped and trained.stopped.endswith("it could be images, so that a TA has to look")
 
 
+@needs_any_way
 @pytest.mark.parametrize(
     "line",
     [
