@@ -214,6 +214,7 @@ def test_training_that_comes_to_no_end(statements, reason):
     assert "\n" not in trained.stopped
 
 
+@needs_any_way
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("statements", "diverged"),
