@@ -450,11 +450,11 @@ def _explain(got: np.ndarray, *parts: np.ndarray) -> list[np.ndarray] | None:
     columns = np.concatenate(parts, axis=1)
     sizes = np.linalg.norm(columns, axis=0)
     factors = np.linalg.lstsq(columns / np.where(sizes, sizes, 1), got, rcond=None)[0] / np.where(sizes, sizes, 1)
-    if not np.linalg.norm(got - columns @ factors) <= EXPLAINED * np.linalg.norm(got):
+    length = np.linalg.norm(got)
+    if not np.linalg.norm(got - columns @ factors) <= EXPLAINED * length:
         return None
     found = np.split(factors, np.cumsum([part.shape[1] for part in parts])[:-1])
-    least = ROUNDED * np.linalg.norm(got)
-    return [one if np.linalg.norm(part @ one) > least else 0 * one for part, one in zip(parts, found, strict=True)]
+    return [one * (np.linalg.norm(part @ one) > ROUNDED * length) for part, one in zip(parts, found, strict=True)]
 
 
 def _are_parallel(one: np.ndarray, other: np.ndarray | None) -> bool:

@@ -122,6 +122,7 @@ def any_batch(steps, submission):
             if images:
                 fail(f"a step of {images} stops: {with_hint(failure).sentence()}")
     in_each_step(steps(), believe)
+    in_each_step(steps(), wait_for_the_order)
     for player in ("D", "G"):
         wait_where_untaught(steps(), player)
     all_were_made(steps(), submission)
@@ -142,6 +143,7 @@ def g_gradient(steps):
 
 @check("G's weights change by Adam's step, and by nothing else", points="gan.g_update", probe="gan_step")
 def g_update(steps):
+    in_each_step(steps(), wait_for_the_order)
     wait_where_untaught(steps(), "G")
     in_each_step(steps(), lambda step: judge_update(step, "G"))
 
@@ -192,16 +194,17 @@ def in_each_step(steps: Sequence[Step], judge_step: Callable[[Step], None]) -> N
 
 
 def wait_where_untaught(steps: Sequence[Step], player: str) -> None:
-    """Wait where a player is told nothing in any of the steps: what is done with no gradient shows nothing.
-
-    Nor does what is done with G's gradient before the loss of G is there.
-    """
-    if player == "G" and not all(step.is_D_first for step in steps):
-        raise Waits("gan.one_step_each")
+    """Wait where a player is told nothing in any of the steps: what is done with no gradient shows nothing."""
     told = [step.explained(player) for step in steps]
     halves = [(one.real, one.fake) if player == "D" else (one.told,) for one in told if one is not None]
     if halves and all(half.loss is MISSING for some in halves for half in some):
         raise Waits("gan.d_real_half" if player == "D" else "gan.g_gradient")
+
+
+def wait_for_the_order(step: Step) -> None:
+    """Wait where G is updated before D: what is done with its gradient before its loss is there shows nothing."""
+    if not step.is_D_first:
+        raise Waits("gan.one_step_each")
 
 
 def all_were_made(steps: Sequence[Step], submission: Findings) -> None:
@@ -388,8 +391,9 @@ def judge_leak(step: Step) -> None:
     """Fail if something of D's step, or of an earlier one, is in G's gradient."""
     if not step.has_learned:
         raise Waits("gan.d_real_half")
-    if step.G is None or not step.is_D_first:
-        raise Waits("gan.g_gradient" if step.G is None else "gan.one_step_each")
+    if step.G is None:
+        raise Waits("gan.g_gradient")
+    wait_for_the_order(step)
     if step.G.leak:
         fail("the fake half of D's step leaves its gradient in G: detach the fakes there")
     if abs(step.G.leftover) > IN_THE_SUM:
@@ -405,8 +409,7 @@ def judge_told(step: Step) -> None:
         fail("G's gradient is not that of −log D(G(z)), averaged over the batch")
     if step.G.is_cut:
         fail(f"G's gradient is cut to [{-np.abs(got).max():.3g}, {np.abs(got).max():.3g}] before its update")
-    if not step.is_D_first:
-        raise Waits("gan.one_step_each")
+    wait_for_the_order(step)
     told = step.G.told
     if told.loss is MISSING:
         fail("no gradient reaches G: in block 3 its backward pass is missing, or the fakes are detached")
