@@ -126,6 +126,7 @@ def test_interrupted_it_saves_where_it_stands_and_goes_on_from_there(uninterrupt
     assert final_state(tmp_path) == final_state(folder)
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(uninterrupted, tmp_path):
     project, folder = uninterrupted
     process = start(project, tmp_path)

@@ -184,6 +184,7 @@ def assert_harmless(folder: Path) -> None:
         assert not any(char in text for char in "\u202e\x00\x1b"), name
 
 
+@pytest.mark.slow
 def test_a_class_of_400_is_small_enough(tmp_path):
     write_report(*of_400(), tmp_path)
     found = files(tmp_path)

@@ -153,7 +153,10 @@ def test_what_could_be_images_has_no_fid(codes, reason):
     [
         'self.register_buffer("seen", torch.zeros((), dtype=torch.int64))',
         pytest.param("self.unused = nn.Linear(256, 256)", marks=pytest.mark.slow),
-        "import copy; self.average = copy.deepcopy(nn.ModuleList([self.encoder, self.decoder]))",
+        pytest.param(
+            "import copy; self.average = copy.deepcopy(nn.ModuleList([self.encoder, self.decoder]))",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_an_honest_model_keeps_has_an_fid(line):
